@@ -1,0 +1,64 @@
+# vitkit: image annotations in, checked LLaVA instruction data out. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+OUT    ?= out/data
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# One flag per variable that is set; CAPTIONS and INSTANCES may name several files.
+flag     = $(if $($(1)),--$(2) '$($(1))')
+RUN_FLAGS = $(foreach f,$(CAPTIONS),--captions '$(f)') $(foreach f,$(INSTANCES),--instances '$(f)') \
+	$(call flag,IMAGES,images) $(call flag,TEACHER,teacher) $(call flag,MODEL,model) \
+	$(call flag,BASE_URL,base-url) $(call flag,REPLIES,replies) $(call flag,PACK,pack) \
+	$(call flag,TYPES,types) $(call flag,PROXY,proxy) $(call flag,LIMIT,limit) $(call flag,SEED,seed) \
+	$(call flag,CONCURRENCY,concurrency)
+
+.DEFAULT_GOAL := help
+.PHONY: help data quote test test-all lint schemas clean
+
+help: ## Show this list
+	@echo "vitkit: image annotations in, checked LLaVA instruction data out"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make data CAPTIONS=captions.json INSTANCES=instances.json [IMAGES=dir] [OUT=dir]"
+	@echo "            [TEACHER=openai MODEL=name BASE_URL=url] [PACK=coco] [TYPES=a,b] [LIMIT=n] [SEED=n]"
+
+data: $(VENV)/.base ## Set up, then make instruction data (from the bundled sample if no files are named)
+	$(BIN)/python -m datagen run --out '$(OUT)' $(RUN_FLAGS)
+
+quote: $(VENV)/.base ## Set up, then say what `make data` with the same variables would ask
+	$(BIN)/python -m datagen quote --out '$(OUT)' $(RUN_FLAGS)
+
+test: $(VENV)/.dev ## Set up, then run every test that needs no GPU, network or key
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.dev ## The slow tests too
+	$(BIN)/python -m pytest --slow
+
+lint: $(VENV)/.dev ## Set up, then ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+schemas: $(VENV)/.base ## Write docs/schemas/ again from schemas/
+	$(BIN)/python -m schemas docs/schemas
+
+clean: ## Remove what was built (not out/, which holds your data)
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "vitkit needs Python 3.11 or newer; name one: make PYTHON=python3.11 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Setting up $(VENV) (once)"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "Adding the test tools (once)"
+	@$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Annotations in, checked LLaVA instruction data out. Runs without torch."""

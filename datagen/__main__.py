@@ -1,0 +1,278 @@
+"""The command line: `python -m datagen`, or `vitkit-data`."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from datagen import pipeline, terminal
+from datagen.asking import Interrupted
+from datagen.config import RunConfig, check_config, check_out
+from datagen.ledger import FILE_NAME, Ledger
+from datagen.records import InputError
+from datagen.teacher import TEACHERS, TeacherStopped
+
+EXIT_UNFINISHED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Image annotations in, checked LLaVA instruction data out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _run_options(
+    captions: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="COCO captions file; may be given several times."),
+    ] = None,
+    instances: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="COCO instances file; may be given several times."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Image folder; images that are not in it are left out.")
+    ] = None,
+    teacher: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="; ".join(f"{name}: {what}" for name, what in TEACHERS.items())),
+    ] = "programmatic",
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="For --teacher openai: a model it serves.")
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="For --teacher openai: the endpoint, such as http://localhost:8000/v1."
+        ),
+    ] = None,
+    replies: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For --teacher replay: a JSON lines file of recorded replies."),
+    ] = None,
+    pack: Annotated[
+        str, typer.Option(metavar="PACK", help="Prompt pack: a shipped one's name, or a folder.")
+    ] = "coco",
+    types: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Response types, comma-separated.  [default: all of the pack's]"),
+    ] = None,
+    proxy: Annotated[
+        Literal["grounded", "llava-exact"] | None,
+        typer.Option(help="How annotations are written out.  [default: the pack's]"),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="At most so many images, lowest ids first.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides every random choice.")] = 0,
+    concurrency: Annotated[int, typer.Option(metavar="N", help="Most requests in flight at once.")] = 64,
+) -> RunConfig:
+    return RunConfig(
+        captions=tuple(captions or ()),
+        instances=tuple(instances or ()),
+        images=images,
+        teacher=teacher,
+        model=model,
+        base_url=base_url,
+        replies=replies,
+        pack=pack,
+        types=tuple(name.strip() for name in types.split(",")) if types is not None else None,
+        proxy=proxy,
+        limit=limit,
+        seed=seed,
+        concurrency=concurrency,
+    )
+
+
+def _with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a run, as its first argument `config`."""
+    shared = inspect.signature(_run_options, eval_str=True).parameters
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> None:
+        config = _run_options(**{name: values.pop(name) for name in shared})
+        command(config, **values)
+
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    parameters += [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in shared.values()]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_options
+
+
+OutOption = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder to write to: new, empty, or an earlier run to continue.")
+]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The --out folder of a run.")]
+
+
+@app.command()
+@_with_run_options
+def run(
+    config: RunConfig,
+    out: OutOption,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again what an earlier run here gave up on.")
+    ] = False,
+    replan: Annotated[
+        bool, typer.Option("--replan", help="Go on though most paid replies here would no longer be used.")
+    ] = False,
+) -> None:
+    """Make the whole set: ask the teacher, then check, deduplicate and write.
+
+    Stop it at any time; the same command continues. Without annotations it runs on the pack's
+    bundled sample.
+    """
+    job = check_config(config)
+    check_out(out, resumable=True)
+    terminal.say_job(job, out)
+    made = pipeline.prepare(job)
+    with _nothing_half_made(out), Ledger.open(out, create=True) as ledger:
+        change = pipeline.plan(job, made, ledger, may_supersede=replan)
+        forgotten = ledger.forget_failures() if retry_failed else 0
+        terminal.say_plan(change, ledger.progress(), forgotten)
+        stopped = None
+        try:
+            with terminal.AskingProgress(ledger.progress()) as progress:
+                pipeline.ask(job, made.requests, ledger, progress.advance)
+        except TeacherStopped as error:
+            stopped = error
+        manifest = pipeline.finish(ledger, job.pack)
+    terminal.say_summary(manifest, out)
+    if stopped is not None:
+        terminal.say_error(f"stopped: {stopped}")
+    if any(count.failed or count.pending for count in manifest.accounting.values()):
+        sys.exit(EXIT_UNFINISHED)
+
+
+@app.command()
+@_with_run_options
+def quote(
+    config: RunConfig,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="An earlier run: what it has answers to is not counted again."),
+    ] = None,
+) -> None:
+    """What a run would ask, in requests and tokens, without asking or writing anything."""
+    job = check_config(config)
+    made = pipeline.prepare(job)
+    with contextlib.ExitStack() as stack:
+        ledger = None
+        if out is not None:
+            check_out(out, resumable=True)
+            if (out / FILE_NAME).exists():
+                ledger = stack.enter_context(Ledger.open_read_only(out))
+        terminal.say_quote(job, made, pipeline.quote(job, made, ledger))
+
+
+@app.command()
+@_with_run_options
+def preview(
+    config: RunConfig,
+    image_id: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Which image.  [default: the first that would be asked about]"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: response type to the list of messages.")
+    ] = False,
+) -> None:
+    """The exact messages that would go to the teacher for one image."""
+    job = check_config(config)
+    messages = pipeline.preview(job, pipeline.prepare(job), image_id)
+    if as_json:
+        shown = {name: [message._asdict() for message in chat] for name, chat in messages.items()}
+        sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
+    else:
+        terminal.say_messages(messages)
+
+
+@app.command()
+@_with_run_options
+def captions(config: RunConfig, out: OutOption) -> None:
+    """The stage-1 alignment set alone: image, short instruction, one caption. No teacher is asked."""
+    job = check_config(config)
+    check_out(out, resumable=False)
+    with _nothing_half_made(out):
+        manifest = pipeline.make_alignment(job, out)
+    terminal.say_alignment(manifest, out)
+
+
+@app.command()
+def finish(folder: FolderArgument) -> None:
+    """Parse, check, deduplicate and write again from the ledger, without one call."""
+    with Ledger.open(folder) as ledger:
+        manifest = pipeline.finish(ledger)
+    terminal.say_summary(manifest, folder)
+    if any(count.failed or count.pending for count in manifest.accounting.values()):
+        sys.exit(EXIT_UNFINISHED)
+
+
+@app.command()
+def status(folder: FolderArgument) -> None:
+    """The accounting of a run, while it runs or after."""
+    with Ledger.open_read_only(folder) as ledger:
+        terminal.say_status(ledger, folder)
+
+
+@contextlib.contextmanager
+def _nothing_half_made(out: Path) -> Iterator[None]:
+    """Makes the folder; takes away what a run left in it that ended before its first reply."""
+    is_new, was_ours = not out.exists(), (out / FILE_NAME).exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be made: {error.strerror}") from None
+    try:
+        yield
+    except (InputError, KeyboardInterrupt):
+        if not was_ours and not _has_replies(out):
+            for path in out.glob(f"{FILE_NAME}*"):
+                path.unlink()
+            if is_new:
+                with contextlib.suppress(OSError):
+                    out.rmdir()
+        raise
+
+
+def _has_replies(out: Path) -> bool:
+    if not (out / FILE_NAME).exists():
+        return False
+    try:
+        with Ledger.open_read_only(out) as ledger:
+            return ledger.has_replies()
+    except InputError:
+        return True  # a damaged ledger is for a person to look at, not for us to remove
+
+
+def main() -> None:
+    """Run a command; its faults become one line and an exit status."""
+    try:
+        app()
+    except InputError as error:
+        terminal.say_error(str(error))
+        sys.exit(EXIT_BAD_INPUT)
+    except Interrupted:
+        terminal.say_error("interrupted; every reply that came is kept: run the same command to continue")
+        sys.exit(EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
+        terminal.say_error("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Is it a whole sample in LLaVA's format?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from datagen.records import Rejected, Turn
+
+_IMAGE_TOKEN = re.compile(r"<\s*image\s*>", re.IGNORECASE)
+_SEPARATOR = re.compile(r"^\s*={3,}", re.MULTILINE)
+_BLOCK_MARKER = re.compile(r"^[\s#*_>-]*(?:question|answer)[\s#*_]*\d*[\s*_]*:", re.IGNORECASE | re.MULTILINE)
+_PROXY_TAG = re.compile(r"<\s*/?\s*(?:captions|objects)\b", re.IGNORECASE)
+_CHAT_TOKEN = re.compile(r"<\|[\w-]+\|>|</?s>|\[/?INST\]|<</?SYS>>")
+# A long answer that ends inside a sentence was cut off, whatever the endpoint said.
+_UNFINISHED_AFTER_WORDS = 12
+_ENDS_INSIDE = re.compile(r"[\w,;:(\[{\-–—/&+]\Z")
+
+
+def check_format(turns: Sequence[Turn]) -> Rejected | None:
+    """Turns with text on both sides, nothing of the reply's scaffolding left in it, not cut off.
+
+    `<image>` is written by emission, so one in the text would corrupt the sample in every trainer.
+    """
+    if not turns:
+        return Rejected("checks", "no_turns")
+    for number, turn in enumerate(turns, 1):
+        for side, text in (("question", turn.question), ("answer", turn.answer)):
+            if reason := _wrong_with(text):
+                return Rejected("checks", reason, f"{side} {number}")
+        if _ENDS_INSIDE.search(turn.answer) and len(turn.answer.split()) >= _UNFINISHED_AFTER_WORDS:
+            return Rejected("checks", "cut_off", f"answer {number} ends inside a sentence")
+    return None
+
+
+def _wrong_with(text: str) -> str | None:
+    if not text.strip():
+        return "empty_turn"
+    if "<" in text or "[" in text:
+        if _IMAGE_TOKEN.search(text):
+            return "image_token_in_text"
+        if _PROXY_TAG.search(text):
+            return "leftover_tag"
+        if _CHAT_TOKEN.search(text):
+            return "chat_token_in_text"
+    if "===" in text and _SEPARATOR.search(text):
+        return "leftover_separator"
+    if ":" in text and _BLOCK_MARKER.search(text):
+        return "leftover_marker"
+    return None

@@ -1,0 +1,103 @@
+"""Does the text contain a phrase from one of the pack's lists?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from datagen.records import InputError, Rejected, Turn
+
+_REGEX_MARK = "re:"
+_SHORTEST_NEEDLE = 3
+
+
+class PhraseCheck:
+    """Rejects a sample in which a phrase of a list occurs, naming the phrase.
+
+    A line of the list is a phrase, matched whatever its case and on word boundaries; or `re:` and
+    a regular expression, searched whatever its case. White space is single spaces by then.
+    Raises InputError for an expression that cannot be compiled.
+    """
+
+    def __init__(self, reason: str, phrases: Sequence[str], *, answers_only: bool = False) -> None:
+        self.reason = reason
+        self.answers_only = answers_only
+        # A list has many rules and nearly every text breaks none, so that a rule is searched for
+        # only where the text has one of the substrings that any match of it must contain.
+        self._rules = [(phrase, pattern := _compile(phrase), _needles(pattern)) for phrase in phrases]
+
+    def __call__(self, turns: Sequence[Turn]) -> Rejected | None:
+        for number, turn in enumerate(turns, 1):
+            sides = (("question", turn.question), ("answer", turn.answer))
+            for side, text in sides[1:] if self.answers_only else sides:
+                if found := self.find(text):
+                    rule, words = found
+                    return Rejected("checks", self.reason, f"{side} {number}: {words!r} (rule: {rule})")
+        return None
+
+    def find(self, text: str) -> tuple[str, str] | None:
+        """The first rule that the text breaks, and the words that break it."""
+        text = " ".join(text.split())
+        folded = text.casefold()
+        for rule, pattern, needles in self._rules:
+            if not needles or any(needle in folded for needle in needles):
+                match = pattern.search(text)
+                if match:
+                    return rule, match[0]
+        return None
+
+
+def _compile(phrase: str) -> re.Pattern[str]:
+    if phrase.startswith(_REGEX_MARK):
+        expression = phrase.removeprefix(_REGEX_MARK).strip()
+    else:
+        expression = rf"(?<!\w){re.escape(' '.join(phrase.split()))}(?!\w)"
+    try:
+        return re.compile(expression, re.IGNORECASE)
+    except re.error as error:
+        raise InputError(f"word list: {phrase!r} is not a regular expression: {error}") from None
+
+
+def _needles(pattern: re.Pattern[str]) -> tuple[str, ...]:
+    """Substrings, in lower case, one of which any match must contain; empty if none is certain.
+
+    Read from the parsed expression. That parser is Python's own but not a public module: without
+    it every rule is searched for, which is slower and finds the same.
+    """
+    try:
+        from re import _parser  # type: ignore[attr-defined]
+
+        return _certain(_parser.parse(pattern.pattern, pattern.flags)) or ()
+    except (ImportError, AttributeError):
+        return ()
+
+
+def _certain(parsed: Iterable[tuple[Any, Any]]) -> tuple[str, ...] | None:
+    """The best set of alternatives that a sequence of parsed operations requires."""
+    candidates: list[tuple[str, ...]] = []
+    run = ""
+    for operation, argument in parsed:
+        name = str(operation)
+        if name == "LITERAL" and argument < 128:
+            run += chr(argument).lower()
+            continue
+        if name in ("AT", "ASSERT", "ASSERT_NOT"):  # \b, ^ and look-arounds take no room
+            continue
+        candidates.append((run,))
+        run = ""
+        inner: tuple[str, ...] | None = None
+        if name == "SUBPATTERN":
+            inner = _certain(argument[3])
+        elif name in ("MAX_REPEAT", "MIN_REPEAT") and argument[0] >= 1:
+            inner = _certain(argument[2])
+        elif name == "BRANCH":
+            branches = [_certain(branch) for branch in argument[1]]
+            if all(branches):
+                inner = tuple(sorted({needle for branch in branches if branch for needle in branch}))
+        if inner:
+            candidates.append(inner)
+    candidates.append((run,))
+    usable = [c for c in candidates if min(map(len, c)) >= _SHORTEST_NEEDLE]
+    # The longer the shortest alternative, the rarer the text that has one.
+    return max(usable, key=lambda c: (min(map(len, c)), -len(c)), default=None)

@@ -1,0 +1,452 @@
+"""The ledger: what was planned, asked and answered, in one SQLite file per run.
+
+A raw reply is committed here, with a sync to disk, before anything looks at it. Everything after
+the ledger can be made again from it alone. Requests and replies that a new plan no longer uses
+stay in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import msgspec
+
+from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Message, TeacherReply, Unit
+
+FILE_NAME = "ledger.sqlite"
+_APPLICATION_ID = 0x76697464  # "vitd"
+_SCHEMA_VERSION = 1
+_PAGE = 1000
+
+_SCHEMA = """
+-- What the run was started with, as JSON values.
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- The current plan: the images it asks about, its units in the order in which they are asked and
+-- finished, and what was kept out of it.
+CREATE TABLE images (image_id INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE units (
+    type_order INTEGER NOT NULL,
+    image_id INTEGER NOT NULL,
+    sample_index INTEGER NOT NULL,
+    response_type TEXT NOT NULL,
+    key TEXT NOT NULL,
+    question TEXT,
+    PRIMARY KEY (type_order, image_id, sample_index)
+) WITHOUT ROWID;
+CREATE INDEX units_by_key ON units (key);
+CREATE TABLE excluded (
+    image_id INTEGER NOT NULL, response_type TEXT, reason TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE TABLE left_out (
+    file TEXT NOT NULL, record TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, image_id INTEGER
+);
+
+-- Every request ever planned and every reply ever received, by the request's key. Two units whose
+-- requests are the same share one reply. The messages before the last are the same for all images.
+CREATE TABLE prefixes (prefix_id INTEGER PRIMARY KEY, messages TEXT NOT NULL UNIQUE);
+CREATE TABLE requests (
+    key TEXT PRIMARY KEY, teacher TEXT NOT NULL, prefix_id INTEGER, last_message TEXT
+) WITHOUT ROWID;
+CREATE TABLE replies (
+    key TEXT PRIMARY KEY,
+    body TEXT NOT NULL,
+    is_chat_completion INTEGER NOT NULL,
+    paid INTEGER NOT NULL,
+    prompt_tokens INTEGER,
+    cached_tokens INTEGER,
+    completion_tokens INTEGER,
+    seconds REAL NOT NULL,
+    received_at REAL NOT NULL
+);
+CREATE TABLE failures (
+    key TEXT PRIMARY KEY, reason TEXT NOT NULL, detail TEXT NOT NULL, failed_at REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class PlannedUnit(NamedTuple):
+    """A unit and the request that would answer it."""
+
+    unit: Unit
+    key: str
+    question: str | None
+    messages: tuple[Message, ...]
+
+
+class PlanChange(NamedTuple):
+    """What a new plan means for what is already there."""
+
+    planned: int
+    answered: int
+    paid_superseded: int
+    """Paid replies that the old plan used and the new one does not."""
+    paid_before: int
+    """Paid replies that the old plan used."""
+
+
+class Outcome(NamedTuple):
+    """What the ledger knows of one planned unit: a reply, a failure, or neither yet."""
+
+    unit: Unit
+    question: str | None
+    annotation: ImageAnnotation
+    body: str | None
+    is_chat_completion: bool
+    failure: tuple[str, str] | None
+    """Reason and detail."""
+
+
+class Progress(NamedTuple):
+    """How far asking is, for one response type."""
+
+    planned: int
+    answered: int
+    failed: int
+
+    @property
+    def pending(self) -> int:
+        return self.planned - self.answered - self.failed
+
+
+_decode_image = msgspec.json.Decoder(ImageAnnotation).decode
+
+
+class Ledger:
+    """Open on one run's folder. Use as a context manager."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path, lock: int | None) -> None:
+        self._db = connection
+        self.folder = folder
+        self._lock = lock
+
+    @classmethod
+    def open(cls, folder: Path, *, create: bool = False) -> Self:
+        """Open for writing, alone: a second opening of the same folder is refused.
+
+        Raises InputError when the folder is in use, unwritable, or its ledger is not one of ours.
+        """
+        path = folder / FILE_NAME
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise InputError(f"{folder}: another run is using this folder: wait for it or stop it") from None
+        try:
+            if not create and not path.is_file():
+                raise InputError(f"{folder}: holds no run (no {FILE_NAME}): give the --out folder of a run")
+            with _explained(path):
+                connection = sqlite3.connect(path, isolation_level=None)
+                connection.execute("PRAGMA busy_timeout = 10000")
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA cache_size = -65536")
+                _check_or_create(connection, path)
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(connection, folder, lock)
+
+    @classmethod
+    def open_read_only(cls, folder: Path) -> Self:
+        """Open for reading, also while a run is writing.
+
+        Raises InputError when there is no run.
+        """
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise InputError(f"{folder}: holds no run (no {FILE_NAME}): give the --out folder of a run")
+        with _explained(path):
+            address = f"{path.absolute().as_uri()}?mode=ro"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None)
+            _check_version(connection, path)
+        return cls(connection, folder, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    # Planning
+
+    def replace_plan(
+        self,
+        settings: Mapping[str, Any],
+        teacher: str,
+        images: Iterable[tuple[ImageAnnotation, Sequence[PlannedUnit]]],
+        excluded: Iterable[Excluded],
+        left_out: Iterable[LeftOut],
+        response_types: Sequence[str],
+        may_supersede: bool,
+    ) -> PlanChange:
+        """Make this the current plan, in one transaction; requests and replies are only ever added.
+
+        `excluded` and `left_out` are read after `images`, whose making may add to them. Unless
+        `may_supersede`, a plan that would no longer use most of the paid replies of the one
+        before is not made: PlanChange tells, and nothing is written.
+        """
+        orders = {name: order for order, name in enumerate(response_types)}
+        prefixes: dict[tuple[Message, ...], int] = {}
+        paid_in_plan = "SELECT DISTINCT key FROM units JOIN replies USING (key) WHERE paid"
+        with self._transaction():
+            self._db.execute(f"CREATE TEMP TABLE IF NOT EXISTS paid_before AS {paid_in_plan}")
+            for table in ("settings", "images", "units", "excluded", "left_out"):
+                self._db.execute(f"DELETE FROM {table}")
+            self._db.executemany(
+                "INSERT INTO settings VALUES (?, ?)",
+                ((name, json.dumps(value)) for name, value in settings.items()),
+            )
+            for image, units in images:
+                record = msgspec.json.encode(image)
+                self._db.execute("INSERT INTO images VALUES (?, ?)", (image.image_id, record))
+                for planned in units:
+                    self._insert(planned, teacher, orders, prefixes)
+            self._db.executemany("INSERT INTO excluded VALUES (?, ?, ?, ?)", excluded)
+            self._db.executemany("INSERT INTO left_out VALUES (?, ?, ?, ?, ?)", left_out)
+            planned_units, answered = self._db.execute(
+                "SELECT count(*), count(replies.key) FROM units LEFT JOIN replies USING (key)"
+            ).fetchone()
+            paid_before, superseded = self._db.execute(
+                "SELECT count(*), count(*) FILTER (WHERE key NOT IN (SELECT key FROM units)) FROM paid_before"
+            ).fetchone()
+            self._db.execute("DROP TABLE paid_before")
+            change = PlanChange(planned_units, answered, superseded, paid_before)
+            if not may_supersede and superseded * 2 > paid_before:
+                self._db.execute("ROLLBACK")
+        return change
+
+    def _insert(
+        self,
+        planned: PlannedUnit,
+        teacher: str,
+        orders: Mapping[str, int],
+        prefixes: dict[tuple[Message, ...], int],
+    ) -> None:
+        unit = planned.unit
+        self._db.execute(
+            "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                orders[unit.response_type],
+                unit.image_id,
+                unit.sample_index,
+                unit.response_type,
+                planned.key,
+                planned.question,
+            ),
+        )
+        prefix_id, last_message = None, None
+        if planned.messages:
+            prefix = planned.messages[:-1]
+            if prefix not in prefixes:
+                text = json.dumps([message._asdict() for message in prefix], ensure_ascii=False)
+                self._db.execute("INSERT OR IGNORE INTO prefixes (messages) VALUES (?)", (text,))
+                row = self._db.execute("SELECT prefix_id FROM prefixes WHERE messages = ?", (text,))
+                prefixes[prefix] = row.fetchone()[0]
+            prefix_id, last_message = prefixes[prefix], planned.messages[-1].content
+        self._db.execute(
+            "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?)",
+            (planned.key, teacher, prefix_id, last_message),
+        )
+
+    def is_answered(self, key: str) -> bool:
+        """Whether a reply to this request is here, in whichever plan it was asked."""
+        return self._db.execute("SELECT 1 FROM replies WHERE key = ?", (key,)).fetchone() is not None
+
+    def has_replies(self) -> bool:
+        return self._db.execute("SELECT 1 FROM replies LIMIT 1").fetchone() is not None
+
+    # Asking
+
+    def unanswered(self) -> Iterator[tuple[Unit, str, ImageAnnotation]]:
+        """Unit, key and annotation of what is pending, in plan order, each key once.
+
+        Read page by page, so that a long run holds no read transaction open.
+        """
+        after = (-1, 0, 0)
+        while True:
+            with _explained(self.folder / FILE_NAME):
+                rows = self._db.execute(
+                    """SELECT type_order, image_id, sample_index, response_type, key, record
+                    FROM units JOIN images USING (image_id)
+                    WHERE (type_order, image_id, sample_index) > (?, ?, ?)
+                    AND NOT EXISTS (SELECT 1 FROM replies WHERE replies.key = units.key)
+                    AND NOT EXISTS (SELECT 1 FROM failures WHERE failures.key = units.key)
+                    AND NOT EXISTS (
+                        SELECT 1 FROM units AS other WHERE other.key = units.key
+                        AND (other.type_order, other.image_id, other.sample_index)
+                            < (units.type_order, units.image_id, units.sample_index)
+                    )
+                    ORDER BY type_order, image_id, sample_index LIMIT ?""",
+                    (*after, _PAGE),
+                ).fetchall()
+            for _, image_id, index, response_type, key, record in rows:
+                yield Unit(image_id, response_type, index), key, _decode_image(record)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1][:3]
+
+    def forget_failures(self) -> int:
+        """Make every failed request of the plan pending again; how many there were."""
+        with self._transaction():
+            return self._db.execute("DELETE FROM failures WHERE key IN (SELECT key FROM units)").rowcount
+
+    def store(
+        self,
+        replies: Sequence[tuple[str, TeacherReply]],
+        failures: Sequence[tuple[str, str, str]],
+        paid: bool,
+    ) -> None:
+        """Commit replies (key, reply) and failures (key, reason, detail). On disk when it returns."""
+        now = time.time()
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (
+                        key,
+                        reply.body,
+                        reply.is_chat_completion,
+                        paid,
+                        reply.prompt_tokens,
+                        reply.cached_tokens,
+                        reply.completion_tokens,
+                        reply.seconds,
+                        now,
+                    )
+                    for key, reply in replies
+                ),
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
+                ((key, reason, detail, now) for key, reason, detail in failures),
+            )
+
+    # Reading
+
+    def setting(self, name: str) -> Any:
+        """A setting of the current plan; raises KeyError when it has none of that name."""
+        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise KeyError(name)
+        return json.loads(row[0])
+
+    def has_plan(self) -> bool:
+        return self._db.execute("SELECT 1 FROM settings LIMIT 1").fetchone() is not None
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Every planned unit, in plan order, with what became of its request."""
+        rows = self._db.execute(
+            """SELECT units.image_id, response_type, sample_index, question, record,
+                body, is_chat_completion, failures.reason, failures.detail
+            FROM units JOIN images USING (image_id)
+            LEFT JOIN replies USING (key) LEFT JOIN failures USING (key)
+            ORDER BY type_order, units.image_id, sample_index"""
+        )
+        for image_id, response_type, index, question, record, body, is_chat, reason, detail in rows:
+            yield Outcome(
+                Unit(image_id, response_type, index),
+                question,
+                _decode_image(record),
+                body,
+                bool(is_chat),
+                # A reply that came after a failure counts.
+                (reason, detail) if reason is not None and body is None else None,
+            )
+
+    def images(self) -> Iterator[ImageAnnotation]:
+        """The planned images, in ascending id."""
+        for (record,) in self._db.execute("SELECT record FROM images ORDER BY image_id"):
+            yield _decode_image(record)
+
+    def excluded(self) -> Iterator[Excluded]:
+        rows = self._db.execute("SELECT * FROM excluded ORDER BY image_id, response_type, rowid")
+        return (Excluded(*row) for row in rows)
+
+    def left_out(self) -> Iterator[LeftOut]:
+        return (LeftOut(*row) for row in self._db.execute("SELECT * FROM left_out ORDER BY rowid"))
+
+    def progress(self) -> dict[str, Progress]:
+        """By response type, in plan order."""
+        rows = self._db.execute(
+            """SELECT response_type, count(*), count(replies.key),
+                count(*) FILTER (WHERE replies.key IS NULL AND failures.key IS NOT NULL)
+            FROM units LEFT JOIN replies USING (key) LEFT JOIN failures USING (key)
+            GROUP BY type_order, response_type ORDER BY type_order"""
+        )
+        return {name: Progress(*counts) for name, *counts in rows}
+
+    def usage(self) -> tuple[int, int, int]:
+        """Prompt, cached and completion tokens reported for the plan's replies."""
+        row: tuple[int, int, int] = self._db.execute(
+            """SELECT coalesce(sum(prompt_tokens), 0), coalesce(sum(cached_tokens), 0),
+                coalesce(sum(completion_tokens), 0)
+            FROM replies WHERE key IN (SELECT key FROM units)"""
+        ).fetchone()
+        return row
+
+    def superseded(self) -> int:
+        """Replies that the current plan does not use."""
+        row = self._db.execute("SELECT count(*) FROM replies WHERE key NOT IN (SELECT key FROM units)")
+        return int(row.fetchone()[0])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _explained(self.folder / FILE_NAME):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                if self._db.in_transaction:
+                    self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _check_or_create(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        _check_version(connection, path)
+        return
+    connection.executescript(
+        f"BEGIN; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID}; "
+        f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT"
+    )
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+        raise InputError(f"{path}: a database, but not a ledger of vitkit's: choose another folder")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != _SCHEMA_VERSION:
+        raise InputError(f"{path}: ledger version {version}, but this vitkit reads {_SCHEMA_VERSION}")
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """SQLite's errors in a line that says what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            raise InputError(
+                f"{path}: cannot be written ({error}): make room on the disk and run the same command again; "
+                "every reply stored so far is kept"
+            ) from None
+        if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+            raise InputError(f"{path}: cannot be written ({error}): check the folder's permissions") from None
+        if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            raise InputError(f"{path}: not a ledger, or a damaged one ({error})") from None
+        raise

@@ -1,0 +1,253 @@
+"""Prompt packs: a folder of text, and the messages it makes of an annotation.
+
+A pack is a folder with one folder per response type (system_message.txt, 000_caps.txt and
+000_conv.txt, …) and, beside them, pack.toml and word lists. A folder in the layout that LLaVA's
+authors published, without pack.toml, loads as it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import msgspec
+from pydantic import ValidationError
+
+from datagen import text_proxy
+from datagen.records import Frame, ImageAnnotation, InputError, Message, ProxyForm, ReplyForm
+from schemas import PackToml, ResponseTypeToml
+
+PACKS = Path(__file__).resolve().parent.parent / "prompts"
+DEFAULT_PACK = "coco"
+
+# What a pack does not bring is taken from the default pack.
+_SHARED_FILES = ("leaks.txt", "refusals.txt", "alignment.txt")
+_QUESTIONS = "questions.txt"
+# Published folder name to ours.
+_FOLDER_ALIASES = {"detail": "detail_description"}
+_PUBLISHED_TYPES: dict[str, ResponseTypeToml] = {
+    "conversation": ResponseTypeToml(reply="pairs"),
+    "detail": ResponseTypeToml(reply="answer"),
+    "complex_reasoning": ResponseTypeToml(reply="pairs"),
+}
+_CAPS = re.compile(r"(\d+)_caps\.txt")
+_CONV = re.compile(r"(\d+)_conv\.txt")
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One worked example: the proxy the teacher is shown and the reply it is to imitate."""
+
+    name: str
+    caps: str
+    conv: str
+
+
+@dataclass(frozen=True)
+class ResponseType:
+    """One kind of sample: how it is asked for and how its reply is read."""
+
+    name: str
+    reply_form: ReplyForm
+    temperature: float
+    max_tokens: int
+    checks: tuple[str, ...]
+    system_message: str
+    seeds: tuple[Seed, ...]
+    questions: tuple[str, ...]
+    """For replies that are an answer alone; empty otherwise."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A prompt pack, whole in memory."""
+
+    name: str
+    proxy: ProxyForm
+    frame: Frame
+    sample: str | None
+    types: Mapping[str, ResponseType]
+    word_lists: Mapping[str, tuple[str, ...]]
+    """`leaks`, `refusals` and `alignment`: the lines of the text files of those names."""
+    files: Mapping[str, str]
+    """Every file the pack was made of, by path inside it, what the default pack lent included."""
+
+    @cached_property
+    def hash(self) -> str:
+        """Names the content: 16 hex digits that change with any byte of any file."""
+        digest = hashlib.sha256()
+        for path in sorted(self.files):
+            digest.update(msgspec.json.encode((path, self.files[path])))
+        return digest.hexdigest()[:16]
+
+
+def find_pack(name_or_dir: str) -> Path:
+    """The folder of a shipped pack's name or of a path.
+
+    Raises InputError when there is neither.
+    """
+    shipped = sorted(folder.name for folder in PACKS.iterdir() if (folder / "pack.toml").is_file())
+    if name_or_dir in shipped:
+        return PACKS / name_or_dir
+    folder = Path(name_or_dir)
+    if folder.is_dir():
+        return folder
+    raise InputError(
+        f"--pack {name_or_dir}: no such pack. Give the path of a pack's folder, "
+        f"or the name of a shipped one: {', '.join(shipped)}"
+    )
+
+
+def load_pack(folder: Path) -> Pack:
+    """Read a pack from its folder.
+
+    Raises InputError naming the file, what is wrong with it and the mend.
+    """
+    files = _read_files(folder)
+    default = PACKS / DEFAULT_PACK
+    if folder.resolve() != default:
+        lent = _read_files(default)
+        for name in _SHARED_FILES:
+            files.setdefault(name, lent[name])
+        files.setdefault(f"detail/{_QUESTIONS}", lent[f"detail/{_QUESTIONS}"])
+    return pack_from_files(files, str(folder), folder.name)
+
+
+def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
+    """A pack from the text of its files; `where` names it in messages.
+
+    Raises InputError as `load_pack` does.
+    """
+    settings = _settings(files, where, name)
+    types = {
+        type_name: _response_type(type_name, table, files, where)
+        for type_name, table in settings.types.items()
+    }
+    return Pack(
+        name=settings.name,
+        proxy=settings.proxy,
+        frame=settings.frame,
+        sample=settings.sample,
+        types=types,
+        word_lists={Path(file).stem: _lines(files[file]) for file in _SHARED_FILES},
+        files=dict(files),
+    )
+
+
+def _read_files(folder: Path) -> dict[str, str]:
+    """The text of pack.toml, the word lists and every file of every type's folder."""
+    files: dict[str, str] = {}
+    try:
+        paths = sorted([*folder.glob("*.toml"), *folder.glob("*.txt"), *folder.glob("*/*.txt")])
+        for path in paths:
+            text = path.read_text(encoding="utf-8-sig")
+            files[path.relative_to(folder).as_posix()] = text.replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}): save the file as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+    for ours, published in _FOLDER_ALIASES.items():
+        if not any(path.startswith(f"{ours}/") for path in files):
+            files = {re.sub(f"^{published}/", f"{ours}/", path): text for path, text in files.items()}
+    return files
+
+
+def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
+    if "pack.toml" not in files:
+        folders = sorted({PurePosixPath(p).parts[0] for p in files if p.endswith("/system_message.txt")})
+        if not folders:
+            raise InputError(
+                f"{where}: not a prompt pack: it has neither pack.toml nor a folder with system_message.txt"
+            )
+        # The three published types first and in their order, others after them.
+        names = [n for n in _PUBLISHED_TYPES if n in folders]
+        names += [n for n in folders if n not in _PUBLISHED_TYPES]
+        return PackToml(
+            name=name,
+            proxy="llava-exact",
+            types={n: _PUBLISHED_TYPES.get(n, ResponseTypeToml(reply="pairs")) for n in names},
+        )
+    try:
+        return PackToml.model_validate(tomllib.loads(files["pack.toml"]))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}/pack.toml: not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            model = ResponseTypeToml if len(first["loc"]) > 1 else PackToml
+            known = ", ".join(model.model_fields)
+            raise InputError(f"{where}/pack.toml: unknown key {key}: known here are {known}") from None
+        raise InputError(f"{where}/pack.toml: {key}: {first['msg']} (got {first['input']!r})") from None
+
+
+def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str], where: str) -> ResponseType:
+    def text(file: str, why: str) -> str:
+        content = files.get(f"{name}/{file}", "").strip("\n")
+        if not content.strip():
+            state = "empty" if f"{name}/{file}" in files else "missing"
+            raise InputError(f"{where}/{name}/{file}: {state}: {why}")
+        return content
+
+    system_message = text("system_message.txt", "every response type needs its system message")
+    in_folder = sorted(path.removeprefix(f"{name}/") for path in files if path.startswith(f"{name}/"))
+    numbers = {match[1] for file in in_folder if (match := _CAPS.fullmatch(file) or _CONV.fullmatch(file))}
+    seeds = tuple(
+        Seed(
+            f"{name}/{number}",
+            text(f"{number}_caps.txt", f"the seed {number}_conv.txt has no proxy to answer"),
+            text(f"{number}_conv.txt", f"the seed {number}_caps.txt has no reply"),
+        )
+        for number in sorted(numbers)
+    )
+    questions: tuple[str, ...] = ()
+    if table.reply == "answer":
+        source = f"{name}/{_QUESTIONS}" if f"{name}/{_QUESTIONS}" in files else f"detail/{_QUESTIONS}"
+        questions = _lines(files[source])
+        if not questions:
+            raise InputError(f"{where}/{source}: no questions in it: write at least one, each on a line")
+    return ResponseType(
+        name=name,
+        reply_form=table.reply,
+        temperature=table.temperature,
+        max_tokens=table.max_tokens,
+        checks=tuple(table.checks),
+        system_message=system_message,
+        seeds=seeds,
+        questions=questions,
+    )
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    """The lines that say something: not blank, not a `#` comment."""
+    return tuple(line.strip() for line in text.split("\n") if line.strip() and not line.startswith("#"))
+
+
+class Prompter:
+    """Makes the messages of one response type; the prefix is built once, the same for every image."""
+
+    def __init__(self, response_type: ResponseType, form: ProxyForm) -> None:
+        self.form = form
+        # The published conversation proxies carried captions only.
+        self.boxes = form == "grounded" or response_type.name != "conversation"
+        prefix = [Message("system", response_type.system_message)]
+        for seed in response_type.seeds:
+            prefix += [Message("user", self._seed_proxy(seed.caps)), Message("assistant", seed.conv)]
+        self.prefix = tuple(prefix)
+
+    def messages(self, annotation: ImageAnnotation) -> tuple[Message, ...]:
+        """System message, seeds as user and assistant turns, then the image's proxy as the user's."""
+        proxy = text_proxy.from_annotation(annotation)
+        return (*self.prefix, Message("user", text_proxy.render(proxy, self.form, boxes=self.boxes)))
+
+    def _seed_proxy(self, caps: str) -> str:
+        """A seed written in the other form is shown in the form in use; free text as it stands."""
+        parsed = text_proxy.parse(caps)
+        if parsed is None or (parsed[1] == self.form and self.boxes):
+            return caps
+        return text_proxy.render(parsed[0], self.form, boxes=self.boxes)

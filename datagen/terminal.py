@@ -1,0 +1,275 @@
+"""What a person sees: progress, summaries, errors. Decides nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from datagen.config import Job
+from datagen.emit import ALIGNMENT, COMBINED, REJECTED, read_manifest
+from datagen.ledger import Ledger, PlanChange
+from datagen.ledger import Progress as AskedSoFar
+from datagen.pipeline import Plan, Quote
+from datagen.records import Message
+from schemas import Accounting, RunManifest
+
+# Widths are ours to keep: a table must not break in a log or a narrow window.
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_COLUMNS = ("emitted", "rejected", "duplicate", "failed", "pending")
+
+
+def say_error(text: str) -> None:
+    _err.print(f"[bold red]error:[/] {_plain(text)}")
+
+
+def say_job(job: Job, out: Path) -> None:
+    if job.is_sample:
+        _out.print(
+            f"No annotations given: running on the bundled sample, {_plain(str(job.captions[0].parent))}"
+        )
+    model = f" {_plain(job.config.model)} at {job.teacher.endpoint}" if job.config.model else ""
+    _out.print(
+        f"Teacher {job.teacher.name}{model}, pack {_plain(job.pack.name)}, {job.proxy} proxies, "
+        f"types {', '.join(job.types)}, into {_plain(str(out))}"
+    )
+
+
+def say_plan(change: PlanChange, progress: Mapping[str, AskedSoFar], forgotten: int) -> None:
+    failed = sum(asked.failed for asked in progress.values())
+    pending = sum(asked.pending for asked in progress.values())
+    parts = [f"{change.planned:,} planned", f"{change.answered:,} answered before", f"{pending:,} to ask"]
+    if forgotten:
+        parts.append(f"of which {forgotten:,} failed before")
+    if failed:
+        parts.append(f"{failed:,} failed before (--retry-failed asks them again)")
+    _out.print("Samples: " + ", ".join(parts))
+    if change.paid_superseded:
+        _out.print(f"{change.paid_superseded:,} paid replies are no longer used; they stay in the ledger")
+
+
+class AskingProgress:
+    """A bar in a terminal; in a log, a line at every tenth."""
+
+    def __init__(self, progress: Mapping[str, AskedSoFar]) -> None:
+        self.total = sum(asked.pending for asked in progress.values())
+        self.done = self.accepted = self.rejected = self.failed = 0
+        self._tenths = 0
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("asking"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[verdicts]}"),
+            console=_err,
+            disable=not (self.total and _err.is_terminal),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=self.total, rate="", verdicts="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def advance(self, accepted: int, rejected: int, failed: int) -> None:
+        """Replies stored since the last call: kept as things are, not kept, and given up."""
+        self.accepted += accepted
+        self.rejected += rejected
+        self.failed += failed
+        self.done += accepted + rejected + failed
+        speed = self._bar.tasks[0].speed
+        verdicts = f"{self.accepted:,} accepted, {self.rejected:,} rejected"
+        if self.failed:
+            verdicts += f", {self.failed:,} failed"
+        rate = f"{speed:,.0f}/s" if speed else ""
+        self._bar.update(self._task, completed=self.done, rate=rate, verdicts=verdicts)
+        tenths = self.done * 10 // self.total
+        if tenths > self._tenths and not _err.is_terminal:
+            self._tenths = tenths
+            _err.print(f"asked {self.done:,} of {self.total:,}: {verdicts}")
+
+
+def say_summary(manifest: RunManifest, out: Path) -> None:
+    _out.print()
+    _say_accounting(manifest.accounting)
+    _say_reasons(manifest)
+    if manifest.reasons.get("left_out") or manifest.reasons.get("excluded"):
+        _say_left_out(out)
+    usage = manifest.usage
+    if usage.prompt or usage.completion:
+        cached = f" ({usage.cached / usage.prompt:.0%} of it cached)" if usage.prompt else ""
+        _out.print(f"Tokens: {usage.prompt:,} in{cached}, {usage.completion:,} out, as the endpoint reported")
+    _out.print()
+    _out.print(f"Written to {_plain(str(out))}/")
+    for output in manifest.outputs:
+        _out.print(f"  {output.name:<26} {output.records:>9,} {_what(output.name)}")
+    _out.print(f"  {'manifest.json':<26} {'':>9} what was run, on what, and where every sample went")
+    failed = sum(count.failed for count in manifest.accounting.values())
+    pending = sum(count.pending for count in manifest.accounting.values())
+    _out.print()
+    if failed or pending:
+        again = "the same command" if not failed else "the same command with --retry-failed"
+        _out.print(
+            f"Not finished: {failed:,} failed, {pending:,} pending. Next: {again} asks just those again."
+        )
+    else:
+        _out.print(
+            f"Next: read some of {COMBINED} and {REJECTED}; edit the pack's prompts or word lists and run "
+            "again: only what changed is asked anew."
+        )
+
+
+def _say_accounting(accounting: Mapping[str, Accounting]) -> None:
+    """The conservation line of each type."""
+    name_width = max((len(name) for name in accounting), default=0)
+    header = "planned = " + " + ".join(f"{name:>9}" for name in _COLUMNS)
+    _out.print(f"{'':<{name_width}}  {header}   (excluded before)")
+    for name, count in accounting.items():
+        counts = " + ".join(f"{getattr(count, column):>9,}" for column in _COLUMNS)
+        _out.print(f"{name:<{name_width}}  {count.planned:>7,} = {counts}   ({count.excluded:,})")
+
+
+def _say_reasons(manifest: RunManifest) -> None:
+    for outcome, reasons in manifest.reasons.items():
+        if outcome == "pending":
+            continue
+        ordered = Counter(reasons).most_common()
+        _out.print(
+            f"{outcome.replace('_', ' ')}: " + ", ".join(f"{name} {count:,}" for name, count in ordered)
+        )
+
+
+def _say_left_out(out: Path, most: int = 5) -> None:
+    """Names the first records and images that did not take part."""
+    shown = 0
+    with (out / REJECTED).open(encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            if record["outcome"] not in ("left_out", "excluded"):
+                return
+            if shown == most:
+                _out.print(f"  … and more in {REJECTED}")
+                return
+            where = f"image {record['image_id']}: " if record["outcome"] == "excluded" else ""
+            _out.print(f"  {record['reason']}: {where}{_plain(record['detail'])}")
+            shown += 1
+
+
+def _what(name: str) -> str:
+    if name == COMBINED:
+        return "samples in all, LLaVA JSON"
+    if name == ALIGNMENT:
+        return "image-caption pairs for stage 1, LLaVA JSON"
+    if name == REJECTED:
+        return "lines: everything that did not become a sample, and why"
+    return "samples"
+
+
+def say_alignment(manifest: RunManifest, out: Path) -> None:
+    _say_reasons(manifest)
+    _out.print(f"{manifest.images:,} image-caption pairs written to {_plain(str(out / ALIGNMENT))}")
+
+
+def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
+    say = _out.print
+    total = sum(quote.requests for quote in quotes.values())
+    answered = sum(quote.answered for quote in quotes.values())
+    say(f"A run would ask the {job.teacher.name} teacher {total:,} requests, about {made.images:,} images.")
+    if answered:
+        say(f"Answered already, and not counted below: {answered:,}.")
+    if made.excluded:
+        reasons = Counter(excluded.reason for excluded in made.excluded).most_common()
+        say("Excluded: " + ", ".join(f"{name} {count:,}" for name, count in reasons))
+    if not job.teacher.reads_messages:
+        say(f"The {job.teacher.name} teacher sends nothing anywhere: no tokens, no cost.")
+        return
+    say()
+    say("type                 requests   prefix tokens   tokens an image   input tokens   most output tokens")
+    for name, quote in quotes.items():
+        say(
+            f"{name:<18} {quote.requests:>10,} {quote.prefix_tokens:>15,} "
+            f"{quote.image_tokens / max(1, quote.requests):>17,.0f} {quote.input_tokens:>14,} "
+            f"{quote.output_tokens:>20,}"
+        )
+    inputs = sum(quote.input_tokens for quote in quotes.values())
+    shared = sum(quote.prefix_tokens * quote.requests for quote in quotes.values())
+    say(
+        f"in all: {inputs:,} input tokens, {shared / max(1, inputs):.0%} of them the prefix that is the same "
+        f"for every image (providers bill it as cached input); at most "
+        f"{sum(quote.output_tokens for quote in quotes.values()):,} output tokens."
+    )
+    say(
+        "Input tokens are an estimate from the words, digits and marks of the very messages; output tokens "
+        "are each type's max_tokens."
+    )
+
+
+def say_messages(messages: Mapping[str, Sequence[Message]]) -> None:
+    for name, chat in messages.items():
+        for message in chat:
+            _out.rule(f"{name}: {message.role}", align="left", characters="─")
+            sys.stdout.flush()
+            sys.stdout.write(message.content + "\n")
+            sys.stdout.flush()
+
+
+def say_status(ledger: Ledger, folder: Path) -> None:
+    if not ledger.has_plan():
+        _out.print("A plan is being made; nothing is asked yet.")
+        return
+    model = ledger.setting("model")
+    at = f" {_plain(model)} at {ledger.setting('base_url')}" if model else ""
+    _out.print(f"Teacher {ledger.setting('teacher')}{at}, pack {_plain(ledger.setting('pack'))}")
+    progress = ledger.progress()
+    width = max(len(name) for name in progress)
+    _out.print(f"{'':<{width}}  planned = answered + failed + pending")
+    for name, asked in progress.items():
+        _out.print(
+            f"{name:<{width}}  {asked.planned:>7,} = {asked.answered:>8,} + {asked.failed:>6,} + "
+            f"{asked.pending:>7,}"
+        )
+    superseded = ledger.superseded()
+    if superseded:
+        _out.print(f"{superseded:,} replies of earlier plans are kept and not used")
+    prompt, cached, completion = ledger.usage()
+    if prompt or completion:
+        _out.print(f"Tokens: {prompt:,} in ({cached:,} cached), {completion:,} out")
+    manifest = read_manifest(folder)
+    answered = {name: asked.answered for name, asked in progress.items()}
+    if manifest is None or answered != {
+        name: count.emitted + count.rejected + count.duplicate for name, count in manifest.accounting.items()
+    }:
+        _out.print(
+            f"Not finished yet: `python -m datagen finish {_plain(str(folder))}` writes what is there."
+        )
+        return
+    _out.print(f"\nAs finished at {manifest.finished_at}:")
+    _say_accounting(manifest.accounting)
+    _say_reasons(manifest)
+
+
+def _plain(text: str) -> str:
+    """Text that is not ours, kept from being read as markup."""
+    return text.replace("[", "\\[")

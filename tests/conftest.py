@@ -1,0 +1,27 @@
+"""Slow tests run only when asked for: `pytest --slow`, or `make test-all`."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if "slow" in item.keywords]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if "slow" not in item.keywords]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real COCO beside the repository; tests that want it are skipped where it is not."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no shared data beside this checkout")
+    return SHARED_DATA

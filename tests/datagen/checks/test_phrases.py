@@ -1,0 +1,119 @@
+"""Phrase lists: whole words, any case and spacing, or a regular expression."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datagen.checks import PhraseCheck, make_checks
+from datagen.prompting import PACKS, load_pack
+from datagen.records import InputError, Rejected, Turn
+
+
+def test_a_phrase_matches_whole_words_in_any_case_and_spacing() -> None:
+    check = PhraseCheck("leak", ["bounding box"])
+    assert check([Turn("What?", "The Bounding\n box is red.")]) == Rejected(
+        "checks", "leak", "answer 1: 'Bounding box' (rule: bounding box)"
+    )
+    assert check([Turn("What?", "An abounding boxer.")]) is None
+
+
+def test_a_regular_expression_matches_and_names_itself() -> None:
+    check = PhraseCheck("leak", ["caption", r"re:\[0\.\d+"])
+    assert check([Turn("What is at [0.5, 0.5]?", "A dog.")]) == Rejected(
+        "checks", "leak", r"question 1: '[0.5' (rule: re:\[0\.\d+)"
+    )
+
+
+def test_refusals_are_looked_for_in_answers_only() -> None:
+    check = PhraseCheck("refusal", ["I cannot"], answers_only=True)
+    assert check([Turn("What can I do if I cannot swim?", "Take lessons.")]) is None
+
+
+def test_an_empty_list_finds_nothing() -> None:
+    assert PhraseCheck("leak", [])([Turn("What?", "A caption.")]) is None
+
+
+def test_an_expression_that_cannot_be_used_is_one_line() -> None:
+    with pytest.raises(InputError, match="word list: 're:\\['"):
+        PhraseCheck("leak", ["re:["])
+
+
+_WORDS = [
+    "the",
+    "caption",
+    "captions",
+    "says",
+    "bounding",
+    "box",
+    "x1",
+    "y1",
+    "[0.12,",
+    "0.5]",
+    "no",
+    "mention",
+    "of",
+    "not",
+    "mentioned",
+    "I'm",
+    "sorry,",
+    "but",
+    "I",
+    "cannot",
+    "assist",
+    "help",
+    "with",
+    "image",
+    "Sentences",
+    "DATA",
+    "provided",
+    "given",
+    "as",
+    "an",
+    "AI",
+    "described",
+    "ſentence",
+    "0.123",
+    "on",
+    "sign",
+    "coordinates",
+    "K",
+    "number",
+    "unknown",
+]
+
+
+@given(
+    st.sampled_from(["leaks", "refusals"]),
+    st.lists(
+        st.sampled_from(_WORDS),
+        max_size=12,
+    ).map(" ".join),
+)
+def test_looking_for_rules_only_where_they_can_match_finds_the_same(name: str, text: str) -> None:
+    rules = load_pack(PACKS / "coco").word_lists[name]
+    check = PhraseCheck("leak", rules)
+    found = check.find(text)
+    plain = (
+        rule[3:].strip() if rule.startswith("re:") else rf"(?<!\w){re.escape(rule)}(?!\w)" for rule in rules
+    )
+    matches = [re.search(rule, text, re.IGNORECASE) for rule in plain]
+    first = next(((rule, match[0]) for rule, match in zip(rules, matches, strict=True) if match), None)
+    assert found == first
+
+
+def test_of_the_published_answers_only_the_one_that_leaks_is_rejected(shared_data: Path) -> None:
+    checks = make_checks(["format", "refusals", "leaks"], load_pack(PACKS / "coco").word_lists)
+    rejected = {}
+    for line in (shared_data / "grounding" / "gpt4_answers.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        for check in checks:
+            if why := check([Turn(record["instruction"], record["output"])]):
+                rejected[record["id"], record["type"]] = (why.reason, why.detail.split(" (rule")[0])
+    # "In the image, they are described as antique": the image does not describe, its captions do.
+    assert rejected == {("000000441147", "complex"): ("leak", "answer 1: 'are described as'")}
