@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from datagen.records import Turn, Unit
+from datagen.records import Unit
 
 _NOT_WORDS = re.compile(r"[\W_]+")
 
@@ -21,9 +21,12 @@ class ExactDedup:
     def __init__(self) -> None:
         self._seen: dict[bytes, Unit] = {}
 
-    def duplicate_of(self, unit: Unit, turns: Sequence[Turn]) -> Unit | None:
-        """The earlier unit that says the same, or None, after which this one is remembered."""
-        said = "\n".join(_NOT_WORDS.sub(" ", text.casefold()).strip() for turn in turns for text in turn)
+    def duplicate_of(self, unit: Unit, texts: Sequence[str]) -> Unit | None:
+        """The earlier unit that says the same, or None, after which this one is remembered.
+
+        `texts` is what the teacher wrote, part by part.
+        """
+        said = "\n".join(_NOT_WORDS.sub(" ", text.casefold()).strip() for text in texts)
         digest = hashlib.blake2b(f"{unit.response_type}\n{said}".encode(), digest_size=16).digest()
         first = self._seen.setdefault(digest, unit)
         return None if first == unit else first

@@ -460,7 +460,9 @@ def finish(
                 shown = outcome.body if isinstance(text, Rejected) else text[0]
                 reject(_rejection("rejected", unit, judged, shown))
                 continue
-            if first := dedups[unit.response_type].duplicate_of(unit, judged.turns):
+            # A question that was drawn for an answer is not the teacher's.
+            written = [text for turn in judged.turns for text in turn if text != outcome.question]
+            if first := dedups[unit.response_type].duplicate_of(unit, written):
                 count.outcomes["duplicate"] += 1
                 same = Rejected("dedup", "same_text", f"says the same as {sample_id(first)}")
                 reject(_rejection("duplicate", unit, same, _as_text(judged.turns)))

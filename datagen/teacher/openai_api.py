@@ -48,9 +48,15 @@ class OpenAITeacher:
     ) -> None:
         self.model = model
         self.base_url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).rstrip("/")
-        if urlsplit(self.base_url).scheme not in ("http", "https"):
+        address = urlsplit(self.base_url)
+        if address.scheme not in ("http", "https"):
             raise InputError(
                 f"--base-url {base_url}: must start with http:// or https://, such as {DEFAULT_BASE_URL}"
+            )
+        if "@" in address.netloc:
+            raise InputError(
+                f"--base-url {without_secrets(self.base_url)}: give it without user name and password; "
+                f"what the endpoint asks for goes into {KEY_VARIABLE}"
             )
         self.endpoint: str | None = without_secrets(self.base_url)
         self._client: openai.AsyncOpenAI | None = None

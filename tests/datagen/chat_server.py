@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -126,7 +127,8 @@ class ChatServer:
         try:
             answer = self.script(body, before)
             if answer.seconds:
-                await asyncio.sleep(answer.seconds)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), answer.seconds)
         finally:
             self._in_flight -= 1
         if answer.drop:

@@ -1,0 +1,166 @@
+"""The ledger keeps every reply, counts every unit, and says clearly when it cannot."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from datagen.ledger import FILE_NAME, Ledger, PlanChange, PlannedUnit, Progress
+from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Message, TeacherReply, Unit
+
+
+def image(image_id: int) -> ImageAnnotation:
+    return ImageAnnotation(image_id, f"{image_id}.jpg", 10, 10, ("A dog.",), ())
+
+
+def unit(image_id: int, key: str, name: str = "detail") -> PlannedUnit:
+    messages = (Message("system", "s"), Message("user", f"proxy {key}"))
+    return PlannedUnit(Unit(image_id, name, 0), key, "Describe it.", messages)
+
+
+def plan(ledger: Ledger, units: Iterable[PlannedUnit], may_supersede: bool = False) -> PlanChange:
+    by_image: dict[int, list[PlannedUnit]] = {}
+    for planned in units:
+        by_image.setdefault(planned.unit.image_id, []).append(planned)
+    return ledger.replace_plan(
+        settings={"teacher": "t"},
+        teacher="t",
+        images=[(image(image_id), its) for image_id, its in by_image.items()],
+        excluded=[Excluded(9, None, "no_captions", "9.jpg")],
+        left_out=[LeftOut("f.json", "annotations[0]", "bad_box", "no area", 3)],
+        response_types=["detail", "conversation"],
+        may_supersede=may_supersede,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def test_units_come_back_type_by_type_in_image_order_until_answered(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(2, "a"), unit(1, "b"), unit(1, "c", "conversation")])
+        assert [(u, key) for u, key, _ in ledger.unanswered()] == [
+            (Unit(1, "detail", 0), "b"),
+            (Unit(2, "detail", 0), "a"),
+            (Unit(1, "conversation", 0), "c"),
+        ]
+        ledger.store([("b", TeacherReply("body", True, 10, 5, 2))], [("a", "http_400", "no")], paid=True)
+        assert [key for _, key, _ in ledger.unanswered()] == ["c"]
+        assert ledger.progress() == {"detail": Progress(2, 1, 1), "conversation": Progress(1, 0, 0)}
+        assert ledger.usage() == (10, 5, 2)
+        assert [(o.unit.image_id, o.body, o.failure) for o in ledger.outcomes()] == [
+            (1, "body", None),
+            (2, None, ("http_400", "no")),
+            (1, None, None),
+        ]
+
+
+def test_more_than_a_page_of_units_comes_back_once_each(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(n, f"key {n}") for n in range(2500)])
+        seen = []
+        for u, key, _ in ledger.unanswered():
+            seen.append(u.image_id)
+            if u.image_id % 2:  # storing while reading neither skips nor repeats
+                ledger.store([(key, TeacherReply("", False))], [], paid=False)
+        assert seen == list(range(2500))
+        assert [u.image_id for u, _, _ in ledger.unanswered()] == list(range(0, 2500, 2))
+
+
+def test_a_request_that_two_units_share_is_asked_once(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(1, "same"), unit(2, "same"), unit(3, "own")])
+        assert [(u.image_id, key) for u, key, _ in ledger.unanswered()] == [(1, "same"), (3, "own")]
+        ledger.store([("same", TeacherReply("body", False))], [], paid=False)
+        assert ledger.progress()["detail"] == Progress(3, 2, 0)
+
+
+def test_a_plan_that_uses_less_than_half_of_what_was_paid_is_not_made(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(n, f"old {n}") for n in range(4)])
+        ledger.store([(f"old {n}", TeacherReply("body", True)) for n in range(4)], [], paid=True)
+        half = [unit(0, "old 0"), unit(1, "old 1"), unit(2, "new 2"), unit(3, "new 3")]
+        assert plan(ledger, half) == PlanChange(4, 2, paid_superseded=2, paid_before=4)
+        assert ledger.superseded() == 2
+        assert plan(ledger, [unit(0, "newer")]) == PlanChange(1, 0, paid_superseded=2, paid_before=2)
+        assert len(list(ledger.outcomes())) == 4, "the plan before stands"
+        plan(ledger, [unit(0, "newer")], may_supersede=True)
+        assert [o.body for o in ledger.outcomes()] == [None]
+        assert ledger.superseded() == 4, "and nothing is lost"
+
+
+def test_a_reply_that_comes_after_a_failure_counts(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(1, "a")])
+        ledger.store([], [("a", "timeout", "")], paid=True)
+        assert ledger.progress()["detail"] == Progress(1, 0, 1)
+        ledger.store([("a", TeacherReply("body", True))], [], paid=True)
+        assert ledger.progress()["detail"] == Progress(1, 1, 0)
+        assert [(o.body, o.failure) for o in ledger.outcomes()] == [("body", None)]
+
+
+def test_forgotten_failures_are_pending_again(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(1, "a"), unit(2, "b")])
+        ledger.store([], [("a", "timeout", "")], paid=True)
+        assert ledger.forget_failures() == 1
+        assert [key for _, key, _ in ledger.unanswered()] == ["a", "b"]
+
+
+def test_what_was_sent_can_be_read_back_with_its_prefix_stored_once(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(1, "a"), unit(2, "b")])
+    with sqlite3.connect(folder / FILE_NAME) as db:
+        rows = db.execute("SELECT key, messages, last_message FROM requests JOIN prefixes USING (prefix_id)")
+        prefix = '[{"role": "system", "content": "s"}]'
+        assert sorted(rows) == [("a", prefix, "proxy a"), ("b", prefix, "proxy b")]
+        assert db.execute("SELECT count(*) FROM prefixes").fetchone() == (1,)
+
+
+def test_replies_are_synced_before_they_count(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert ledger._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_second_writer_is_refused_and_a_reader_is_not(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(1, "a")])
+        with pytest.raises(InputError, match="another run is using this folder"):
+            Ledger.open(folder)
+        with Ledger.open_read_only(folder) as reader:
+            assert reader.progress()["detail"] == Progress(1, 0, 0)
+    with Ledger.open(folder):
+        pass  # nothing is left behind that would keep the next one out
+
+
+@pytest.mark.parametrize("opened", [Ledger.open, Ledger.open_read_only])
+def test_what_is_no_ledger_is_said_so(folder: Path, opened: object) -> None:
+    assert callable(opened)
+    with pytest.raises(InputError, match="holds no run"):
+        opened(folder)
+    (folder / FILE_NAME).write_bytes(b"not a database, whatever its name may say" * 100)
+    with pytest.raises(InputError, match="not a ledger, or a damaged one"):
+        opened(folder)
+    (folder / FILE_NAME).unlink()
+    with sqlite3.connect(folder / FILE_NAME) as db:
+        db.execute("CREATE TABLE mine (x)")
+    with pytest.raises(InputError, match="not a ledger of vitkit's"):
+        opened(folder)
+
+
+def test_a_full_disk_keeps_what_was_stored_and_says_what_to_do(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(n, f"key {n}") for n in range(10)])
+        ledger.store([("key 0", TeacherReply("body", True))], [], paid=True)
+        # SQLite's own limit on the file's size stands for the disk's.
+        pages = ledger._db.execute("PRAGMA page_count").fetchone()[0]
+        ledger._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(InputError, match="make room on the disk and run the same command again"):
+            ledger.store([("key 1", TeacherReply("x" * 1_000_000, True))], [], paid=True)
+        assert ledger.progress()["detail"] == Progress(10, 1, 0)

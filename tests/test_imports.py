@@ -1,0 +1,82 @@
+"""Imports point one way: schemas, records, stage files, pipeline, the command line."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Each may import what stands in earlier rows, and itself. Stage files do not import each other.
+BELOW_STAGES = {"datagen.records", "datagen.draw", "datagen.tokens"}
+STAGES = {
+    "datagen.annotations",
+    "datagen.text_proxy",
+    "datagen.prompting",
+    "datagen.teacher",
+    "datagen.ledger",
+    "datagen.asking",
+    "datagen.parsing",
+    "datagen.checks",
+    "datagen.dedup",
+    "datagen.alignment",
+    "datagen.emit",
+}
+# What a stage is made of: prompting writes proxies; asking moves requests from ledger to teacher.
+USES = {
+    "datagen.prompting": {"datagen.text_proxy"},
+    "datagen.asking": {"datagen.ledger", "datagen.teacher"},
+}
+ABOVE_STAGES = ["datagen.config", "datagen.pipeline", "datagen.terminal", "datagen.__main__"]
+
+
+def imports_of(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from datagen import pipeline` names a module; `from datagen.records import Box` does not.
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= whole if node.module == "datagen" else {node.module}
+    return {name for name in names if name.split(".")[0] in ("datagen", "schemas", "train")}
+
+
+def part(module: str) -> str:
+    """A module's part: its first two names, so that a package counts as one."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_every_import_points_down() -> None:
+    wrong = []
+    for path in sorted((ROOT / "datagen").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        own = part(module)
+        if own == "datagen":
+            allowed: set[str] = set()
+        elif own in BELOW_STAGES:
+            allowed = {"datagen.records"}
+        elif own in STAGES:
+            allowed = BELOW_STAGES | USES.get(own, set())
+        else:
+            allowed = BELOW_STAGES | STAGES | set(ABOVE_STAGES[: ABOVE_STAGES.index(own)])
+        wrong += [
+            f"{module} imports {name}"
+            for name in imports_of(path)
+            if not name.startswith("schemas") and part(name) not in allowed | {own}
+        ]
+    assert wrong == []
+
+
+def test_schemas_import_nothing_of_ours_but_schemas() -> None:
+    for path in (ROOT / "schemas").rglob("*.py"):
+        assert all(name.startswith("schemas") for name in imports_of(path)), path
+
+
+def test_importing_the_command_line_brings_no_torch_and_no_openai() -> None:
+    heavy = ("torch", "transformers", "openai")
+    code = f"import sys, datagen.__main__; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
