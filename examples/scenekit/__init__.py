@@ -1,0 +1,1 @@
+"""The drawing kit behind ``examples/draw_scenes.py``: Pillow shapes in, COCO scenes out."""
