@@ -23,9 +23,17 @@ class PhraseCheck:
     def __init__(self, reason: str, phrases: Sequence[str], *, answers_only: bool = False) -> None:
         self.reason = reason
         self.answers_only = answers_only
-        # A list has many rules and nearly every text breaks none, so that a rule is searched for
-        # only where the text has one of the substrings that any match of it must contain.
-        self._rules = [(phrase, pattern := _compile(phrase), _needles(pattern)) for phrase in phrases]
+        self._rules = [(phrase, _compile(phrase)) for phrase in phrases]
+        # A list has many rules and nearly every text breaks none. So a rule is searched for only
+        # where the text has one of the substrings that any match of it must contain.
+        self._always: list[int] = []
+        self._with_needle: dict[str, list[int]] = {}
+        for number, (_, pattern) in enumerate(self._rules):
+            needles = _needles(pattern)
+            for needle in needles:
+                self._with_needle.setdefault(needle, []).append(number)
+            if not needles:
+                self._always.append(number)
 
     def __call__(self, turns: Sequence[Turn]) -> Rejected | None:
         for number, turn in enumerate(turns, 1):
@@ -40,11 +48,13 @@ class PhraseCheck:
         """The first rule that the text breaks, and the words that break it."""
         text = " ".join(text.split())
         folded = text.casefold()
-        for rule, pattern, needles in self._rules:
-            if not needles or any(needle in folded for needle in needles):
-                match = pattern.search(text)
-                if match:
-                    return rule, match[0]
+        candidates = set(self._always)
+        for needle in [needle for needle in self._with_needle if needle in folded]:
+            candidates.update(self._with_needle[needle])
+        for number in sorted(candidates):
+            rule, pattern = self._rules[number]
+            if match := pattern.search(text):
+                return rule, match[0]
         return None
 
 
@@ -98,6 +108,11 @@ def _certain(parsed: Iterable[tuple[Any, Any]]) -> tuple[str, ...] | None:
         if inner:
             candidates.append(inner)
     candidates.append((run,))
-    usable = [c for c in candidates if min(map(len, c)) >= _SHORTEST_NEEDLE]
+    usable = [candidate for candidate in candidates if all(map(_is_telling, candidate))]
     # The longer the shortest alternative, the rarer the text that has one.
     return max(usable, key=lambda c: (min(map(len, c)), -len(c)), default=None)
+
+
+def _is_telling(needle: str) -> bool:
+    """Whether few texts contain it: several letters, or a mark such as a bracket."""
+    return len(needle.strip()) >= _SHORTEST_NEEDLE or any(not c.isalnum() and not c.isspace() for c in needle)

@@ -102,8 +102,9 @@ class OpenAITeacher:
         """Asks for the list of models: free, and it finds a wrong address, key or model name."""
         assert self._client is not None
         where = self.endpoint
+        retrying = self._retrying | {"retry": tenacity.retry_if_exception_type(openai.RateLimitError)}
         try:
-            models = [model.id async for model in self._client.models.list()]
+            models = await tenacity.AsyncRetrying(**retrying)(self._list_models)
         except openai.AuthenticationError as error:
             raise InputError(f"{where} refuses the key in {KEY_VARIABLE}: {self._reason(error)}") from None
         except openai.APIConnectionError as error:
@@ -115,6 +116,10 @@ class OpenAITeacher:
         if models and self.model not in models:
             some = ", ".join(sorted(models)[:8]) + (", …" if len(models) > 8 else "")
             raise InputError(f"--model {self.model}: {where} does not serve it; it serves {some}")
+
+    async def _list_models(self) -> list[str]:
+        assert self._client is not None
+        return [model.id async for model in self._client.models.list()]
 
     async def ask(self, request: TeacherRequest) -> TeacherReply:
         assert self._client is not None

@@ -72,8 +72,7 @@ def make_teacher(
     Raises InputError for an unknown name, or for options that the teacher needs or has no use for.
     """
     if name not in TEACHERS:
-        known = "\n".join(f"  {known}: {what}" for known, what in TEACHERS.items())
-        raise InputError(f"--teacher {name}: no such teacher; there are\n{known}")
+        raise InputError(f"--teacher {name}: no such teacher; there are {', '.join(TEACHERS)}")
     for option, value, user in (
         ("--model", model, "openai"),
         ("--base-url", base_url, "openai"),
