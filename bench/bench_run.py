@@ -52,13 +52,13 @@ def measure(arguments: list[str], count: Path) -> Measured:
     return Measured(seconds, usage.ru_maxrss / 1024, len(json.loads(count.read_bytes())))
 
 
-def run(captions: Path, instances: Path, folder: Path) -> Measured:
+def run(captions: Path, instances: Path, *, folder: Path) -> Measured:
     out = Path(tempfile.mkdtemp(dir=folder))
     arguments = ["-m", "datagen", "run", "--captions", str(captions), "--instances", str(instances)]
     return measure([*arguments, "--out", str(out)], out / "llava_instruct.json")
 
 
-def floor(captions: Path, instances: Path, folder: Path) -> Measured:
+def floor(captions: Path, instances: Path, *, folder: Path) -> Measured:
     out = Path(tempfile.mkdtemp(dir=folder)) / "floor.json"
     return measure(
         [__file__, "--floor", str(out), "--captions", str(captions), "--instances", str(instances)], out
@@ -149,7 +149,7 @@ def main() -> None:
             files = resized(captions, instances, size, folder) if size else (captions, instances)
             images = size or len(json.loads(captions.read_bytes())["images"])
             repeats = options.repeats if images < 50_000 else 1
-            pairs = [(run(*files, folder), floor(*files, folder)) for _ in range(repeats)]
+            pairs = [(run(*files, folder=folder), floor(*files, folder=folder)) for _ in range(repeats)]
             ours, bare = median([pair[0] for pair in pairs]), median([pair[1] for pair in pairs])
             rows.append((images, ours, bare))
             print(

@@ -13,9 +13,9 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -80,6 +80,19 @@ class PlannedUnit(NamedTuple):
     key: str
     question: str | None
     messages: tuple[Message, ...]
+
+
+class PlanSource(Protocol):
+    """A plan as it is made: iterating gives each planned image with its units."""
+
+    def __iter__(self) -> Iterator[tuple[ImageAnnotation, list[PlannedUnit]]]: ...
+
+    @property
+    def excluded(self) -> Sequence[Excluded]:
+        """Whole only after iterating, as is `left_out`."""
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]: ...
 
 
 class PlanChange(NamedTuple):
@@ -185,16 +198,13 @@ class Ledger:
         self,
         settings: Mapping[str, Any],
         teacher: str,
-        images: Iterable[tuple[ImageAnnotation, Sequence[PlannedUnit]]],
-        excluded: Iterable[Excluded],
-        left_out: Iterable[LeftOut],
+        plan: PlanSource,
         response_types: Sequence[str],
         may_supersede: bool,
     ) -> PlanChange:
         """Make this the current plan, in one transaction; requests and replies are only ever added.
 
-        `excluded` and `left_out` are read after `images`, whose making may add to them. Unless
-        `may_supersede`, a plan that would no longer use most of the paid replies of the one
+        Unless `may_supersede`, a plan that would no longer use most of the paid replies of the one
         before is not made: PlanChange tells, and nothing is written.
         """
         orders = {name: order for order, name in enumerate(response_types)}
@@ -208,13 +218,13 @@ class Ledger:
                 "INSERT INTO settings VALUES (?, ?)",
                 ((name, json.dumps(value)) for name, value in settings.items()),
             )
-            for image, units in images:
+            for image, units in plan:
                 record = msgspec.json.encode(image)
                 self._db.execute("INSERT INTO images VALUES (?, ?)", (image.image_id, record))
                 for planned in units:
                     self._insert(planned, teacher, orders, prefixes)
-            self._db.executemany("INSERT INTO excluded VALUES (?, ?, ?, ?)", excluded)
-            self._db.executemany("INSERT INTO left_out VALUES (?, ?, ?, ?, ?)", left_out)
+            self._db.executemany("INSERT INTO excluded VALUES (?, ?, ?, ?)", plan.excluded)
+            self._db.executemany("INSERT INTO left_out VALUES (?, ?, ?, ?, ?)", plan.left_out)
             planned_units, answered = self._db.execute(
                 "SELECT count(*), count(replies.key) FROM units LEFT JOIN replies USING (key)"
             ).fetchone()

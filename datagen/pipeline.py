@@ -176,9 +176,7 @@ def plan(job: Job, made: Plan, ledger: Ledger, *, may_supersede: bool) -> PlanCh
     change = ledger.replace_plan(
         settings=_settings(job),
         teacher=job.teacher.name,
-        images=made,
-        excluded=made.excluded,
-        left_out=made.left_out,
+        plan=made,
         response_types=job.types,
         may_supersede=may_supersede,
     )

@@ -104,7 +104,7 @@ class OpenAITeacher:
         where = self.endpoint
         retrying = self._retrying | {"retry": tenacity.retry_if_exception_type(openai.RateLimitError)}
         try:
-            models = await tenacity.AsyncRetrying(**retrying)(self._list_models)
+            models: list[str] = await tenacity.AsyncRetrying(**retrying)(self._list_models)
         except openai.AuthenticationError as error:
             raise InputError(f"{where} refuses the key in {KEY_VARIABLE}: {self._reason(error)}") from None
         except openai.APIConnectionError as error:

@@ -46,10 +46,10 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.unlink(), "does not exist; check the path"),
         (not_json, "not JSON"),
         (cut, "cut off"),
-        (lambda path: path.write_text("[]"), "list"),
+        (lambda path: path.write_text("[]"), "JSON of another shape"),
         (lambda path: path.write_text(""), "empty"),
         (lambda path: shutil.copy(path.parent / "captions.json", path), "--captions"),
     ],
@@ -104,7 +104,8 @@ def test_no_key_and_no_such_model_are_said_before_anything_is_made(
 ) -> None:
     captions, instances = write_coco(tmp_path)
     with ChatServer(good_teacher) as server:
-        files = ["--captions", captions, "--instances", instances, "--base-url", server.base_url]
+        files: list[str | Path] = ["--captions", captions, "--instances", instances]
+        files += ["--base-url", server.base_url]
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
         no_key = refused(capsys, tmp_path / "out", "run", *files, "--teacher", "openai", "--model", "tiny")
         assert "no API key: set the environment variable OPENAI_API_KEY" in no_key
@@ -176,6 +177,8 @@ def test_a_bad_record_is_left_out_named_and_the_run_goes_on(
 ) -> None:
     captions, instances = write_coco(tmp_path, images=4)
     mutated(instances, mutate)
+    if outcome == "excluded":
+        mutated(captions, mutate)  # the same listing in both files
     out = tmp_path / "out"
     assert datagen("run", "--captions", captions, "--instances", instances, "--out", out) == 0
     manifest = manifest_of(out)
@@ -204,7 +207,7 @@ def test_wild_captions_break_no_sample(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     captions, instances = write_coco(tmp_path, images=2)
     mutated(captions, lambda content: content["annotations"][0].update(caption=caption))
-    files = ["--captions", captions, "--instances", instances]
+    files: list[str | Path] = ["--captions", captions, "--instances", instances]
     assert datagen("run", *files, "--out", tmp_path / "programmatic") == 0
     with ChatServer(good_teacher) as server:
         arguments = ["--teacher", "openai", "--model", "tiny", "--base-url", server.base_url]

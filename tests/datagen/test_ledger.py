@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,18 @@ def unit(image_id: int, key: str, name: str = "detail") -> PlannedUnit:
     return PlannedUnit(Unit(image_id, name, 0), key, "Describe it.", messages)
 
 
+class Made(list[tuple[ImageAnnotation, list[PlannedUnit]]]):
+    """A plan whose exclusions are known only once it has been gone through."""
+
+    excluded: Sequence[Excluded] = ()
+    left_out: Sequence[LeftOut] = ()
+
+    def __iter__(self) -> Iterator[tuple[ImageAnnotation, list[PlannedUnit]]]:
+        yield from super().__iter__()
+        self.excluded = [Excluded(9, None, "no_captions", "9.jpg")]
+        self.left_out = [LeftOut("f.json", "annotations[0]", "bad_box", "no area", 3)]
+
+
 def plan(ledger: Ledger, units: Iterable[PlannedUnit], may_supersede: bool = False) -> PlanChange:
     by_image: dict[int, list[PlannedUnit]] = {}
     for planned in units:
@@ -28,9 +40,7 @@ def plan(ledger: Ledger, units: Iterable[PlannedUnit], may_supersede: bool = Fal
     return ledger.replace_plan(
         settings={"teacher": "t"},
         teacher="t",
-        images=[(image(image_id), its) for image_id, its in by_image.items()],
-        excluded=[Excluded(9, None, "no_captions", "9.jpg")],
-        left_out=[LeftOut("f.json", "annotations[0]", "bad_box", "no area", 3)],
+        plan=Made([(image(image_id), its) for image_id, its in by_image.items()]),
         response_types=["detail", "conversation"],
         may_supersede=may_supersede,
     )
@@ -58,6 +68,14 @@ def test_units_come_back_type_by_type_in_image_order_until_answered(folder: Path
             (2, None, ("http_400", "no")),
             (1, None, None),
         ]
+
+
+def test_what_was_kept_out_of_the_plan_is_kept_too(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(1, "a")])
+        assert list(ledger.excluded()) == [Excluded(9, None, "no_captions", "9.jpg")]
+        assert list(ledger.left_out()) == [LeftOut("f.json", "annotations[0]", "bad_box", "no area", 3)]
+        assert [annotation.image_id for annotation in ledger.images()] == [1]
 
 
 def test_more_than_a_page_of_units_comes_back_once_each(folder: Path) -> None:
