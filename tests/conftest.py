@@ -1,8 +1,12 @@
 """Slow tests run only when asked for: `pytest --slow`, or `make test-all`."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Other people's libraries are not to look for a network.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
