@@ -70,7 +70,7 @@ def write_floor(captions: Path, instances: Path, out: Path) -> None:
     sys.path.insert(0, str(ROOT))
     from datagen.annotations import read_annotations
     from datagen.config import RunConfig, check_config
-    from datagen.pipeline import Requests
+    from datagen.planning import Requests
     from datagen.records import ImageAnnotation, Unit
 
     job = check_config(RunConfig(captions=(captions,), instances=(instances,)))

@@ -7,18 +7,19 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from datagen import pipeline, terminal
+from datagen import finishing, pipeline, planning, terminal
 from datagen.asking import Interrupted
 from datagen.config import RunConfig, check_config, check_out
 from datagen.ledger import FILE_NAME, Ledger
 from datagen.records import InputError
-from datagen.teacher import TEACHERS, TeacherStopped
+from datagen.teacher import TEACHERS
+from schemas import RunManifest
 
 EXIT_UNFINISHED = 1
 EXIT_BAD_INPUT = 2
@@ -139,23 +140,12 @@ def run(
     job = check_config(config)
     check_out(out, resumable=True)
     terminal.say_job(job, out)
-    made = pipeline.prepare(job)
-    with _nothing_half_made(out), Ledger.open(out, create=True) as ledger:
-        change = pipeline.plan(job, made, ledger, may_supersede=replan)
-        forgotten = ledger.forget_failures() if retry_failed else 0
-        terminal.say_plan(change, ledger.progress(), forgotten)
-        stopped = None
-        try:
-            with terminal.AskingProgress(ledger.progress()) as progress:
-                pipeline.ask(job, made.requests, ledger, progress.advance)
-        except TeacherStopped as error:
-            stopped = error
-        manifest = pipeline.finish(ledger, job.pack)
-    terminal.say_summary(manifest, out)
-    if stopped is not None:
-        terminal.say_error(f"stopped: {stopped}")
-    if any(count.failed or count.pending for count in manifest.accounting.values()):
-        sys.exit(EXIT_UNFINISHED)
+    with terminal.RunWatcher() as watcher:
+        ran = pipeline.run(job, out, watcher, retry_failed=retry_failed, replan=replan)
+    terminal.say_summary(ran.manifest, out)
+    if ran.stopped is not None:
+        terminal.say_error(f"stopped: {ran.stopped}")
+    _exit_unless_finished(ran.manifest)
 
 
 @app.command()
@@ -176,7 +166,7 @@ def quote(
             check_out(out, resumable=True)
             if (out / FILE_NAME).exists():
                 ledger = stack.enter_context(Ledger.open_read_only(out))
-        terminal.say_quote(job, made, pipeline.quote(job, made, ledger))
+        terminal.say_quote(job, made, planning.quote(job, made, ledger))
 
 
 @app.command()
@@ -193,7 +183,7 @@ def preview(
 ) -> None:
     """The exact messages that would go to the teacher for one image."""
     job = check_config(config)
-    messages = pipeline.preview(job, pipeline.prepare(job), image_id)
+    messages = planning.preview(job, pipeline.prepare(job), image_id)
     if as_json:
         shown = {name: [message._asdict() for message in chat] for name, chat in messages.items()}
         sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
@@ -207,8 +197,8 @@ def captions(config: RunConfig, out: OutOption) -> None:
     """The stage-1 alignment set alone: image, short instruction, one caption. No teacher is asked."""
     job = check_config(config)
     check_out(out, resumable=False)
-    with _nothing_half_made(out):
-        manifest = pipeline.make_alignment(job, out)
+    with pipeline.nothing_half_made(out):
+        manifest = finishing.make_alignment(job, out)
     terminal.say_alignment(manifest, out)
 
 
@@ -216,10 +206,9 @@ def captions(config: RunConfig, out: OutOption) -> None:
 def finish(folder: FolderArgument) -> None:
     """Parse, check, deduplicate and write again from the ledger, without one call."""
     with Ledger.open(folder) as ledger:
-        manifest = pipeline.finish(ledger)
+        manifest = finishing.finish(ledger)
     terminal.say_summary(manifest, folder)
-    if any(count.failed or count.pending for count in manifest.accounting.values()):
-        sys.exit(EXIT_UNFINISHED)
+    _exit_unless_finished(manifest)
 
 
 @app.command()
@@ -229,34 +218,9 @@ def status(folder: FolderArgument) -> None:
         terminal.say_status(ledger, folder)
 
 
-@contextlib.contextmanager
-def _nothing_half_made(out: Path) -> Iterator[None]:
-    """Makes the folder; takes away what a run left in it that ended before its first reply."""
-    is_new, was_ours = not out.exists(), (out / FILE_NAME).exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be made: {error.strerror}") from None
-    try:
-        yield
-    except (InputError, KeyboardInterrupt):
-        if not was_ours and not _has_replies(out):
-            for path in out.glob(f"{FILE_NAME}*"):
-                path.unlink()
-            if is_new:
-                with contextlib.suppress(OSError):
-                    out.rmdir()
-        raise
-
-
-def _has_replies(out: Path) -> bool:
-    if not (out / FILE_NAME).exists():
-        return False
-    try:
-        with Ledger.open_read_only(out) as ledger:
-            return ledger.has_replies()
-    except InputError:
-        return True  # a damaged ledger is for a person to look at, not for us to remove
+def _exit_unless_finished(manifest: RunManifest) -> None:
+    if any(count.failed or count.pending for count in manifest.accounting.values()):
+        sys.exit(EXIT_UNFINISHED)
 
 
 def main() -> None:

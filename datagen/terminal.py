@@ -24,7 +24,7 @@ from datagen.config import Job
 from datagen.emit import ALIGNMENT, COMBINED, REJECTED, read_manifest
 from datagen.ledger import Ledger, PlanChange
 from datagen.ledger import Progress as AskedSoFar
-from datagen.pipeline import Plan, Quote
+from datagen.planning import Plan, Quote
 from datagen.records import Message
 from schemas import Accounting, RunManifest
 
@@ -50,25 +50,11 @@ def say_job(job: Job, out: Path) -> None:
     )
 
 
-def say_plan(change: PlanChange, progress: Mapping[str, AskedSoFar], forgotten: int) -> None:
-    failed = sum(asked.failed for asked in progress.values())
-    pending = sum(asked.pending for asked in progress.values())
-    parts = [f"{change.planned:,} planned", f"{change.answered:,} answered before", f"{pending:,} to ask"]
-    if forgotten:
-        parts.append(f"of which {forgotten:,} failed before")
-    if failed:
-        parts.append(f"{failed:,} failed before (--retry-failed asks them again)")
-    _out.print("Samples: " + ", ".join(parts))
-    if change.paid_superseded:
-        _out.print(f"{change.paid_superseded:,} paid replies are no longer used; they stay in the ledger")
+class RunWatcher:
+    """Shows how a run goes: a bar in a terminal; in a log, a line at every tenth."""
 
-
-class AskingProgress:
-    """A bar in a terminal; in a log, a line at every tenth."""
-
-    def __init__(self, progress: Mapping[str, AskedSoFar]) -> None:
-        self.total = sum(asked.pending for asked in progress.values())
-        self.done = self.accepted = self.rejected = self.failed = 0
+    def __init__(self) -> None:
+        self.total = self.accepted = self.rejected = self.failed = 0
         self._tenths = 0
         self._bar = Progress(
             SpinnerColumn(),
@@ -79,13 +65,11 @@ class AskingProgress:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[verdicts]}"),
             console=_err,
-            disable=not (self.total and _err.is_terminal),
             transient=True,
         )
-        self._task = self._bar.add_task("", total=self.total, rate="", verdicts="")
+        self._task = self._bar.add_task("", total=None, rate="", verdicts="")
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -93,22 +77,40 @@ class AskingProgress:
     ) -> None:
         self._bar.stop()
 
-    def advance(self, accepted: int, rejected: int, failed: int) -> None:
-        """Replies stored since the last call: kept as things are, not kept, and given up."""
-        self.accepted += accepted
-        self.rejected += rejected
+    def planned(self, change: PlanChange, progress: Mapping[str, AskedSoFar], forgotten: int) -> None:
+        failed = sum(asked.failed for asked in progress.values())
+        self.total = sum(asked.pending for asked in progress.values())
+        parts = [
+            f"{change.planned:,} planned",
+            f"{change.answered:,} answered before",
+            f"{self.total:,} to ask",
+        ]
+        if forgotten:
+            parts.append(f"of which {forgotten:,} failed before")
+        if failed:
+            parts.append(f"{failed:,} failed before (--retry-failed asks them again)")
+        _out.print("Samples: " + ", ".join(parts))
+        if change.paid_superseded:
+            _out.print(f"{change.paid_superseded:,} paid replies are no longer used; they stay in the ledger")
+        if self.total and _err.is_terminal:
+            self._bar.update(self._task, total=self.total)
+            self._bar.start()
+
+    def asked(self, kept: int, not_kept: int, failed: int) -> None:
+        self.accepted += kept
+        self.rejected += not_kept
         self.failed += failed
-        self.done += accepted + rejected + failed
+        done = self.accepted + self.rejected + self.failed
         speed = self._bar.tasks[0].speed
         verdicts = f"{self.accepted:,} accepted, {self.rejected:,} rejected"
         if self.failed:
             verdicts += f", {self.failed:,} failed"
         rate = f"{speed:,.0f}/s" if speed else ""
-        self._bar.update(self._task, completed=self.done, rate=rate, verdicts=verdicts)
-        tenths = self.done * 10 // self.total
+        self._bar.update(self._task, completed=done, rate=rate, verdicts=verdicts)
+        tenths = done * 10 // max(1, self.total)
         if tenths > self._tenths and not _err.is_terminal:
             self._tenths = tenths
-            _err.print(f"asked {self.done:,} of {self.total:,}: {verdicts}")
+            _err.print(f"asked {done:,} of {self.total:,}: {verdicts}")
 
 
 def say_summary(manifest: RunManifest, out: Path) -> None:
@@ -133,6 +135,11 @@ def say_summary(manifest: RunManifest, out: Path) -> None:
         again = "the same command" if not failed else "the same command with --retry-failed"
         _out.print(
             f"Not finished: {failed:,} failed, {pending:,} pending. Next: {again} asks just those again."
+        )
+    elif not any(count.emitted for count in manifest.accounting.values()):
+        _out.print(
+            f"No sample was kept. Next: read {REJECTED} for the reasons and the replies; mend the prompts or "
+            f"word lists, then `python -m datagen finish {_plain(str(out))}` or run again."
         )
     else:
         _out.print(

@@ -29,7 +29,14 @@ USES = {
     "datagen.prompting": {"datagen.text_proxy"},
     "datagen.asking": {"datagen.ledger", "datagen.teacher"},
 }
-ABOVE_STAGES = ["datagen.config", "datagen.pipeline", "datagen.terminal", "datagen.__main__"]
+ABOVE_STAGES = [
+    "datagen.config",
+    "datagen.planning",
+    "datagen.finishing",
+    "datagen.pipeline",
+    "datagen.terminal",
+    "datagen.__main__",
+]
 
 
 def imports_of(path: Path) -> set[str]:

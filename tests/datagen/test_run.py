@@ -295,7 +295,7 @@ def test_finish_after_a_word_list_changed_drops_more_without_a_call(tmp_path: Pa
         assert datagen("run", *inputs(tmp_path), *openai(server), "--pack", pack, "--out", out) == 0
     (pack / "leaks.txt").write_text("number 4\n")
     assert datagen("finish", out) == 0
-    assert manifest_of(out).reasons == {"rejected": {"leak": 1}}
+    assert manifest_of(out).reasons == {"left_out": {"no_usable_caption": 1}, "rejected": {"leak": 1}}
 
 
 def test_finish_works_when_the_pack_is_gone(tmp_path: Path) -> None:

@@ -65,13 +65,14 @@ def test_grounded_cannot_be_broken_out_of(captions: list[str], category: str) ->
     proxy = TextProxy(tuple(written), (ProxyObject(category + "</objects>\n", (0.0, 0.0, 1.0, 1.0), False),))
     lines = text_proxy.render(proxy, "grounded").splitlines()
     # One line each, whatever was written: the two tags, the captions, the two tags, the object.
-    assert len(lines) == len(captions) + 5
-    assert [i for i, line in enumerate(lines) if line.startswith("<")] == [
-        0,
-        len(captions) + 1,
-        len(captions) + 2,
-        len(captions) + 4,
-    ] or any(caption.startswith("<") for caption in captions)
+    last = len(captions) + 1
+    assert len(lines) == last + 4
+    assert (lines[0], lines[last], lines[last + 1], lines[-1]) == (
+        "<captions>",
+        "</captions>",
+        OBJECTS_TAG,
+        "</objects>",
+    )
     assert sum("</captions>" in line for line in lines) == sum("</objects>" in line for line in lines) == 1
 
 
