@@ -87,7 +87,8 @@ def ask(job: Job, requests: Requests, ledger: Ledger, on_commit: Callable[[int, 
 
     if not any(progress.pending for progress in ledger.progress().values()):
         return
-    pending = ((key, requests.make(unit, annotation)) for unit, key, annotation in ledger.unanswered())
+    unanswered = ledger.unanswered(by_image=not job.teacher.reads_messages)
+    pending = ((key, requests.make(unit, annotation)) for unit, key, annotation in unanswered)
     asyncio.run(_ask(job.teacher, pending, ledger, job.config.concurrency, committed))
 
 

@@ -59,6 +59,7 @@ def test_units_come_back_type_by_type_in_image_order_until_answered(folder: Path
             (Unit(2, "detail", 0), "a"),
             (Unit(1, "conversation", 0), "c"),
         ]
+        assert [key for _, key, _ in ledger.unanswered(by_image=True)] == ["b", "c", "a"]
         ledger.store([("b", TeacherReply("body", True, 10, 5, 2))], [("a", "http_400", "no")], paid=True)
         assert [key for _, key, _ in ledger.unanswered()] == ["c"]
         assert ledger.progress() == {"detail": Progress(2, 1, 1), "conversation": Progress(1, 0, 0)}
@@ -78,11 +79,12 @@ def test_what_was_kept_out_of_the_plan_is_kept_too(folder: Path) -> None:
         assert [annotation.image_id for annotation in ledger.images()] == [1]
 
 
-def test_more_than_a_page_of_units_comes_back_once_each(folder: Path) -> None:
+@pytest.mark.parametrize("by_image", [False, True])
+def test_more_than_a_page_of_units_comes_back_once_each(folder: Path, by_image: bool) -> None:
     with Ledger.open(folder, create=True) as ledger:
         plan(ledger, [unit(n, f"key {n}") for n in range(2500)])
         seen = []
-        for u, key, _ in ledger.unanswered():
+        for u, key, _ in ledger.unanswered(by_image=by_image):
             seen.append(u.image_id)
             if u.image_id % 2:  # storing while reading neither skips nor repeats
                 ledger.store([(key, TeacherReply("", False))], [], paid=False)
