@@ -26,6 +26,11 @@ from schemas import RunManifest
 class Watcher(Protocol):
     """Is told how a run goes."""
 
+    def begins(self, step: str, units: int | None) -> None:
+        """A step begins, over so many units if that is known; `done` counts them."""
+
+    def done(self) -> None: ...
+
     def planned(self, change: PlanChange, progress: Mapping[str, Progress], forgotten: int) -> None:
         """The plan is stored; `forgotten` failures are pending again."""
 
@@ -48,6 +53,7 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
     Raises InputError for what the user has to mend, before the first call and with nothing left
     behind; Interrupted when stopped by a signal, with every reply kept.
     """
+    watcher.begins("planning", None)
     made = prepare(job)
     with nothing_half_made(out), Ledger.open(out, create=True) as ledger:
         change = store_plan(job, made, ledger, may_supersede=replan)
@@ -58,7 +64,8 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
             ask(job, made.requests, ledger, watcher.asked)
         except TeacherStopped as error:
             stopped = error
-        return Ran(finish(ledger, job.pack), stopped)
+        watcher.begins("writing", change.planned)
+        return Ran(finish(ledger, job.pack, watcher.done), stopped)
 
 
 def prepare(job: Job) -> Plan:

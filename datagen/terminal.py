@@ -31,6 +31,7 @@ from schemas import Accounting, RunManifest
 # Widths are ours to keep: a table must not break in a log or a narrow window.
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
+_UNITS_A_STEP = 256  # drawing a bar costs more than counting
 _COLUMNS = ("emitted", "rejected", "duplicate", "failed", "pending")
 
 
@@ -55,10 +56,10 @@ class RunWatcher:
 
     def __init__(self) -> None:
         self.total = self.accepted = self.rejected = self.failed = 0
-        self._tenths = 0
+        self._tenths = self._done = 0
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("asking"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -68,6 +69,17 @@ class RunWatcher:
             transient=True,
         )
         self._task = self._bar.add_task("", total=None, rate="", verdicts="")
+
+    def begins(self, step: str, units: int | None) -> None:
+        self._done = 0
+        self._bar.reset(self._task, description=step, total=units, rate="", verdicts="")
+        if _err.is_terminal:
+            self._bar.start()
+
+    def done(self) -> None:
+        self._done += 1
+        if self._done % _UNITS_A_STEP == 0:
+            self._bar.update(self._task, completed=self._done)
 
     def __enter__(self) -> Self:
         return self
@@ -89,12 +101,12 @@ class RunWatcher:
             parts.append(f"of which {forgotten:,} failed before")
         if failed:
             parts.append(f"{failed:,} failed before (--retry-failed asks them again)")
+        self._bar.stop()
         _out.print("Samples: " + ", ".join(parts))
         if change.paid_superseded:
             _out.print(f"{change.paid_superseded:,} paid replies are no longer used; they stay in the ledger")
-        if self.total and _err.is_terminal:
-            self._bar.update(self._task, total=self.total)
-            self._bar.start()
+        if self.total:
+            self.begins("asking", self.total)
 
     def asked(self, kept: int, not_kept: int, failed: int) -> None:
         self.accepted += kept

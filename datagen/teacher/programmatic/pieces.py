@@ -1,0 +1,46 @@
+"""Pieces that programs of every type put into their sentences: places, directions, a caption.
+
+Places come in the words of the pack's frame.
+
+"camera" has an up and a down; "overhead" looks from above, so there is only the image's own top and
+bottom; in "radiograph" the patient's left is on the image's right, so every side is the image's.
+"""
+
+from __future__ import annotations
+
+from datagen.records import Frame
+from datagen.teacher.programmatic.captions import Sentence
+from datagen.teacher.programmatic.facts import Direction, Thing
+from datagen.teacher.programmatic.voice import Voice
+
+
+def place_of(thing: Thing, frame: Frame, voice: Voice, whole: bool = True) -> str | None:
+    """ "on the left side of the image", or None where no phrase is clearly right.
+
+    `whole` adds "of the image", which a sentence that has just said so can leave out.
+    """
+    key = thing.place
+    return None if key is None else place_words(key, frame, voice, whole)
+
+
+def place_words(key: str, frame: Frame, voice: Voice, whole: bool = True) -> str:
+    words = voice.say(f"places.{frame}.{key}")
+    # On a radiograph "the left side" alone would be taken for the patient's.
+    return f"{words} of the {voice.pick(('image', 'picture'))}" if whole or frame == "radiograph" else words
+
+
+def relation_words(way: Direction, first: Thing, second: Thing, frame: Frame, voice: Voice) -> str:
+    """ "to the left of", to stand between two things."""
+    if way in ("above", "below") and (first.right < second.left or second.right < first.left):
+        # Nothing of the one is over the other: only their heights in the image can be compared.
+        return voice.say(f"directions.{frame}.{'higher' if way == 'above' else 'lower'}")
+    return voice.say(f"directions.{frame}.{way}")
+
+
+def shown(sentence: Sentence, voice: Voice) -> str:
+    """A caption as a full sentence; its own words stay as they were written."""
+    if sentence.phrase is None:
+        return sentence.text
+    return voice.say(
+        "content.phrase" if sentence.is_singular else "content.plural_phrase", phrase=sentence.phrase
+    )

@@ -1,0 +1,183 @@
+"""The names of things and their grammar: plurals, articles, number words, lists.
+
+A category name is written by strangers. One that this module cannot put into an English sentence
+with confidence yields no noun, and the programs leave it unsaid.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Literal
+
+import inflect
+
+NounForm = Literal["count", "mass", "plural"]
+
+NUMBER_WORDS = (
+    *("no", "one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
+"""In order, from none."""
+
+_engine = inflect.engine()
+
+
+def load_toml(name: str) -> dict[str, Any]:
+    """One of this package's text files."""
+    return tomllib.loads(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def load_words(name: str) -> dict[str, frozenset[str]]:
+    """A text file of word lists: each key with its words, which white space separates."""
+    return {key: frozenset(words.split()) for key, words in load_toml(name).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """A category as it is spoken."""
+
+    category: str
+    """The name in the annotations."""
+    singular: str
+    plural: str
+    form: NounForm
+    """"mass" has no plural and takes "some"; "plural" has no singular. Neither is ever counted."""
+    group: str | None
+    """What it belongs to; None for a category that the vocabulary does not know."""
+    bare_article: str
+    """"a" or "an"; empty for what takes none."""
+
+    @property
+    def one(self) -> str:
+        """It, first mentioned: "a dog", "some broccoli", "skis"."""
+        if self.form == "mass":
+            return f"some {self.singular}"
+        return f"{self.bare_article} {self.singular}" if self.bare_article else self.plural
+
+    @property
+    def many(self) -> str:
+        """More than one, the number left open: "dogs", "broccoli"."""
+        return self.plural
+
+    @property
+    def the(self) -> str:
+        return f"the {self.plural if self.form == 'plural' else self.singular}"
+
+    @property
+    def which(self) -> str:
+        return "who" if self.group == "people" else "which"
+
+    @property
+    def be(self) -> str:
+        """The verb that goes with `the` and with `one`."""
+        return "are" if self.form == "plural" else "is"
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One entry of vocabulary.toml."""
+
+    noun: Noun
+    same: tuple[str, ...]
+    kinds: tuple[str, ...]
+    broader: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def plural_of(singular: str) -> str:
+    """The plural of an English noun in the singular; of a phrase, its last word's."""
+    head, space, last = singular.rpartition(" ")
+    return f"{head}{space}{_engine.plural_noun(last)}"
+
+
+@lru_cache(maxsize=4096)
+def _article(word: str) -> str:
+    return _engine.a(word).split(" ", 1)[0]
+
+
+def _read_categories() -> dict[str, Category]:
+    categories = {}
+    for name, entry in _VOCABULARY["categories"].items():
+        form: NounForm = entry.get("form", "count")
+        singular = entry.get("say", name)
+        plural = entry.get("plural") or (singular if form == "mass" else plural_of(singular))
+        article = _article(singular) if form == "count" else ""
+        noun = Noun(name, singular, plural, form, entry["group"], article)
+        same = tuple(dict.fromkeys((name, singular, *entry.get("same", ()))))
+        kinds, broader = tuple(entry.get("kinds", ())), tuple(entry.get("broader", ()))
+        categories[name] = Category(noun, same, kinds, broader)
+    return categories
+
+
+def _read_alike() -> dict[str, frozenset[str]]:
+    alike: dict[str, set[str]] = {name: {name} for name in CATEGORIES}
+    for names in _VOCABULARY["alike"]:
+        for name in names:
+            alike[name].update(names)
+    return {name: frozenset(names) for name, names in alike.items()}
+
+
+_VOCABULARY = load_toml("vocabulary.toml")
+CATEGORIES = _read_categories()
+ALIKE = _read_alike()
+AMBIGUOUS = frozenset[str](_VOCABULARY["ambiguous"])
+COMPOUNDS: tuple[str, ...] = tuple(_VOCABULARY["compounds"])
+
+_PLAIN_NAME = re.compile(r"[A-Za-z]+(?: [A-Za-z]+){0,3}")
+_NOUNS = load_words("nouns.toml")
+_MASS_ENDINGS = tuple(sorted(_NOUNS["mass_endings"]))
+
+
+@lru_cache(maxsize=4096)
+def noun_for(category: str) -> Noun | None:
+    """How a category is spoken, or None where its name does not fit into an English sentence."""
+    known = CATEGORIES.get(category)
+    if known is not None:
+        return known.noun
+    name = " ".join(category.replace("_", " ").replace("-", " ").split())
+    if not _PLAIN_NAME.fullmatch(name) or len(name) > 40:
+        return None
+    # "Pleural Effusion" is a common noun in a title's clothes; "SUV" and "CT scanner" keep their capitals.
+    words = [word if word.isupper() and 2 <= len(word) <= 5 else word.lower() for word in name.split()]
+    name, last = " ".join(words), words[-1].lower()
+    if any(len(word) < 2 or word.lower() in _NOUNS["not_a_noun"] for word in words) or len(last) < 3:
+        return None
+    if not re.search(r"[aeiouy]", last) and not last.isupper() and not words[-1].isupper():
+        return None
+    if (
+        (last.endswith("ing") and last not in _NOUNS["ing_nouns"] | _NOUNS["mass_nouns"])
+        or (last.endswith("ed") and last not in _NOUNS["ed_nouns"])
+        or (last.endswith("ly") and last not in _NOUNS["ly_nouns"])
+    ):
+        return None
+    if last in _NOUNS["mass_nouns"] or last.endswith(_MASS_ENDINGS):
+        return Noun(category, name, name, "mass", None, "")
+    if last.endswith("s") and not last.endswith(("ss", "us", "is")):
+        return Noun(category, name, name, "plural", None, "")
+    return Noun(category, name, plural_of(name), "count", None, _article(name))
+
+
+def counted(number: int, noun: Noun) -> str:
+    """A number of things, from one: "a dog", "two dogs", "more than a dozen dogs"."""
+    if number == 1:
+        return noun.one
+    if number >= len(NUMBER_WORDS):
+        return f"more than a dozen {noun.plural}"
+    return f"{NUMBER_WORDS[number]} {noun.plural}"
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """ "a", "a and b", "a, b and c"."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def capital(text: str) -> str:
+    """The text with its first letter, if it begins with one, as a capital."""
+    return text[:1].upper() + text[1:]
