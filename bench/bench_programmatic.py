@@ -17,13 +17,15 @@ from pathlib import Path
 from datagen.annotations import read_annotations
 from datagen.records import ImageAnnotation, TeacherRequest, Unit
 from datagen.teacher.programmatic import ProgrammaticTeacher
+from datagen.teacher.programmatic.words import CATEGORIES
 
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
 
 
 def request_for(annotation: ImageAnnotation, response_type: str) -> TeacherRequest:
     unit = Unit(annotation.image_id, response_type, 0)
-    return TeacherRequest(unit, annotation, "pairs", None, "camera", "bench", 0, 0.0, 0, ())
+    vocabulary = tuple(CATEGORIES)
+    return TeacherRequest(unit, annotation, "pairs", None, "camera", vocabulary, "bench", 0, 0.0, 0, ())
 
 
 async def measure(annotations: list[ImageAnnotation], response_type: str) -> tuple[float, list[str]]:
@@ -32,8 +34,9 @@ async def measure(annotations: list[ImageAnnotation], response_type: str) -> tup
     started = time.process_time()
     teacher = ProgrammaticTeacher()
     for annotation in annotations:
-        if teacher.cannot_answer(annotation, response_type) is None:
-            replies.append((await teacher.ask(request_for(annotation, response_type))).body)
+        request = request_for(annotation, response_type)
+        if teacher.cannot_answer(request) is None:
+            replies.append((await teacher.ask(request)).body)
     return time.process_time() - started, replies
 
 

@@ -74,16 +74,17 @@ def write_floor(captions: Path, instances: Path, out: Path) -> None:
     from datagen.records import ImageAnnotation, Unit
 
     job = check_config(RunConfig(captions=(captions,), instances=(instances,)))
-    requests = Requests(job)
+    annotations = read_annotations([captions], [instances])
+    requests = Requests(job, annotations.categories)
 
     async def replies() -> list[dict[str, Any]]:
         records = []
-        for image in read_annotations([captions], [instances]):
+        for image in annotations:
             if not isinstance(image, ImageAnnotation):
                 continue
             for name in TYPES:
-                if job.teacher.cannot_answer(image, name) is None:
-                    request = requests.make(Unit(image.image_id, name, 0), image)
+                request = requests.make(Unit(image.image_id, name, 0), image)
+                if job.teacher.cannot_answer(request) is None:
                     reply = await job.teacher.ask(request)
                     records.append({"id": image.image_id, "image": image.file_name, "text": reply.body})
         return records

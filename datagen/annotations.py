@@ -189,7 +189,8 @@ class Annotations:
     image_ids: list[int]
     """Ascending: every image that any file lists, whether it can be used or not."""
     categories: list[str]
-    """Every category name once, in the order of the files."""
+    """The names that every instances file annotates, in the first one's order: where an image has no
+    box of one of these, that says something."""
 
     def __init__(
         self, captions: Sequence[_Source[_Caption]], instances: Sequence[_Source[_Instance]]
@@ -199,8 +200,9 @@ class Annotations:
         self._instances = instances
         self._images = _merged_images([*captions, *instances])
         self.image_ids = sorted(self._images)
-        self.categories = list(
-            dict.fromkeys(name for source in instances for name in source.categories.values())
+        named = [dict.fromkeys(file.categories.values()) for file in instances]
+        self.categories = (
+            [name for name in named[0] if all(name in other for other in named)] if named else []
         )
         for captions_file in captions:
             _index(captions_file, self._images)

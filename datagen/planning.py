@@ -31,8 +31,9 @@ from schemas import InputFile
 class Requests:
     """Makes the request of a unit, the same one whenever it is made."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, vocabulary: Sequence[str]) -> None:
         self.job = job
+        self.vocabulary = tuple(vocabulary)
         self._prompters = {name: Prompter(job.pack.types[name], job.proxy) for name in job.types}
 
     def make(self, unit: Unit, annotation: ImageAnnotation) -> TeacherRequest:
@@ -48,6 +49,7 @@ class Requests:
             reply_form=response_type.reply_form,
             question=question,
             frame=pack.frame,
+            vocabulary=self.vocabulary,
             pack_hash=pack.hash,
             seed=seed,
             temperature=response_type.temperature,
@@ -66,7 +68,7 @@ class Plan:
     def __init__(self, job: Job, annotations: Annotations) -> None:
         self.job = job
         self.annotations = annotations
-        self.requests = Requests(job)
+        self.requests = Requests(job, annotations.categories)
         self.excluded: list[Excluded] = []
         self.images = 0
 
@@ -109,12 +111,12 @@ class Plan:
     def _units(self, annotation: ImageAnnotation) -> Iterator[PlannedUnit]:
         teacher = self.job.teacher
         for name in self.job.types:
-            if reason := teacher.cannot_answer(annotation, name):
-                detail = f"the {teacher.name} teacher has nothing to say"
-                self.excluded.append(Excluded(annotation.image_id, name, reason, detail))
-                continue
             unit = Unit(annotation.image_id, name, 0)
             request = self.requests.make(unit, annotation)
+            if reason := teacher.cannot_answer(request):
+                detail = f"the {teacher.name} teacher, for {name}"
+                self.excluded.append(Excluded(annotation.image_id, name, reason, detail))
+                continue
             yield PlannedUnit(unit, teacher.key(request), request.question, request.messages)
 
 

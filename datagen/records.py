@@ -85,6 +85,8 @@ class TeacherRequest:
     question: str | None
     """For replies that are an answer alone: the question it will stand under."""
     frame: Frame
+    vocabulary: tuple[str, ...]
+    """The categories that were looked for in every image."""
     pack_hash: str
     seed: int
     temperature: float

@@ -14,7 +14,7 @@ import msgspec
 import openai
 import tenacity
 
-from datagen.records import ImageAnnotation, InputError, TeacherReply, TeacherRequest
+from datagen.records import InputError, TeacherReply, TeacherRequest
 from datagen.teacher.protocol import TeacherFailure, TeacherStopped
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -70,7 +70,7 @@ class OpenAITeacher:
         if sleep is not None:
             self._retrying["sleep"] = sleep
 
-    def cannot_answer(self, annotation: ImageAnnotation, response_type: str) -> str | None:
+    def cannot_answer(self, request: TeacherRequest) -> str | None:
         return None
 
     def key(self, request: TeacherRequest) -> str:

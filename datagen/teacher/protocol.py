@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from datagen.records import ImageAnnotation, InputError, TeacherReply, TeacherRequest
+from datagen.records import InputError, TeacherReply, TeacherRequest
 
 TEACHERS = {
     "programmatic": "writes samples from the annotations by rule: no network, no key, no cost",
@@ -41,8 +41,8 @@ class Teacher(Protocol):
     endpoint: str | None
     """The address it asks, without anything secret; None if it asks nobody."""
 
-    def cannot_answer(self, annotation: ImageAnnotation, response_type: str) -> str | None:
-        """Why this image and type cannot be asked (a name to count by), or None if they can."""
+    def cannot_answer(self, request: TeacherRequest) -> str | None:
+        """Why this request cannot be asked (a name to count by), or None if it can."""
 
     def key(self, request: TeacherRequest) -> str:
         """32 hex digits that stand for whatever decides the reply."""

@@ -9,7 +9,7 @@ import jsonlines
 import msgspec
 from pydantic import ValidationError
 
-from datagen.records import ImageAnnotation, InputError, TeacherReply, TeacherRequest, Unit
+from datagen.records import InputError, TeacherReply, TeacherRequest, Unit
 from datagen.teacher.protocol import TeacherFailure
 from schemas import RecordedReply
 
@@ -48,7 +48,7 @@ class ReplayTeacher:
             )
         self.replies[unit] = reply
 
-    def cannot_answer(self, annotation: ImageAnnotation, response_type: str) -> str | None:
+    def cannot_answer(self, request: TeacherRequest) -> str | None:
         return None
 
     def key(self, request: TeacherRequest) -> str:

@@ -197,7 +197,7 @@ class Facts:
     spoken_of: tuple[tuple[Noun, str], ...]
     """What nobody boxed, but at least half of the captions, and two, name; and how it is spoken: "a dog"."""
     absent: tuple[Noun, ...]
-    """What nothing in the annotation hints at, for a vocabulary that was annotated in full."""
+    """What was looked for in every image and nothing in this one's annotation hints at."""
 
     def said_of(self, category: str) -> float:
         """The share of the captions that name a category."""
@@ -215,7 +215,7 @@ class Facts:
         return bool(self.captions or self.foreign or self.kinds)
 
 
-def facts_of(annotation: ImageAnnotation, frame: Frame) -> Facts:
+def facts_of(annotation: ImageAnnotation, frame: Frame, vocabulary: tuple[str, ...]) -> Facts:
     """Reads an annotation once; the cost grows with its captions and boxes alone."""
     boxed: dict[str, list[Box]] = {}
     for box in annotation.boxes:
@@ -258,8 +258,8 @@ def facts_of(annotation: ImageAnnotation, frame: Frame) -> Facts:
     ]
     captions = _by_support(kept, boxed)
     named = {*boxed, *annotation.uncounted}
-    is_vocabulary = bool(boxed) and named <= CATEGORIES.keys()
-    absent = _absent(hinted, named) if is_vocabulary and counts_readable else ()
+    # Without a single box the image may not have been annotated at all.
+    absent = _absent(vocabulary, hinted, named) if boxed and counts_readable else ()
     return Facts(frame, captions, (), tuple(kinds), _spoken_of(mentions, boxed), absent)
 
 
@@ -378,8 +378,9 @@ def _by_support(sentences: list[Sentence], boxed: Mapping[str, object]) -> tuple
     return tuple(sentence for _, _, sentence in sorted(supported, key=lambda entry: entry[:2]))
 
 
-def _absent(hinted: set[str], named: set[str]) -> tuple[Noun, ...]:
+def _absent(vocabulary: tuple[str, ...], hinted: set[str], named: set[str]) -> tuple[Noun, ...]:
+    """Of the vocabulary, what can be called absent: only names whose other words in captions are known."""
     excluded = set(hinted)
     for category in named:
-        excluded |= ALIKE[category]
-    return tuple(category.noun for name, category in CATEGORIES.items() if name not in excluded)
+        excluded |= ALIKE.get(category, frozenset())
+    return tuple(CATEGORIES[name].noun for name in vocabulary if name in CATEGORIES and name not in excluded)

@@ -40,13 +40,14 @@ class ProgrammaticTeacher:
         self.reads_messages = False
         self.endpoint: str | None = None
         # The three types of an image are asked one after another: its facts are worth keeping that long.
-        self._last: tuple[ImageAnnotation, Frame, Facts] | None = None
+        self._last: tuple[tuple[ImageAnnotation, Frame, tuple[str, ...]], Facts] | None = None
 
-    def cannot_answer(self, annotation: ImageAnnotation, response_type: str) -> str | None:
+    def cannot_answer(self, request: TeacherRequest) -> str | None:
         """Why there is nothing to ask, or None. Where it is None, `ask` has an answer."""
+        response_type = request.unit.response_type
         if response_type not in RESPONSE_TYPES:
             return "type_not_known"
-        return None if _has_something(self._facts(annotation, "camera"), response_type) else "nothing_to_say"
+        return None if _has_something(self._facts(request), response_type) else "nothing_to_say"
 
     def key(self, request: TeacherRequest) -> str:
         """32 hex digits that change with anything that may change the reply."""
@@ -61,6 +62,7 @@ class ProgrammaticTeacher:
             request.reply_form,
             request.question,
             request.frame,
+            request.vocabulary,
         )
         return sha256(msgspec.json.encode(decides)).hexdigest()[:32]
 
@@ -70,7 +72,7 @@ class ProgrammaticTeacher:
     async def ask(self, request: TeacherRequest) -> TeacherReply:
         """Writes the sample. Raises TeacherFailure where `cannot_answer` gives a reason."""
         unit = request.unit
-        facts = self._facts(request.annotation, request.frame)
+        facts = self._facts(request)
         # Never hash(): it differs from process to process.
         origin = f"{request.seed}/{unit.image_id}/{unit.response_type}/{unit.sample_index}"
         voice = Voice(Random(int.from_bytes(sha256(origin.encode()).digest()[:8], "big")))
@@ -82,11 +84,11 @@ class ProgrammaticTeacher:
     async def close(self) -> None:
         """Nothing is held open."""
 
-    def _facts(self, annotation: ImageAnnotation, frame: Frame) -> Facts:
-        last = self._last
-        if last is None or last[0] is not annotation or last[1] != frame:
-            last = self._last = (annotation, frame, facts_of(annotation, frame))
-        return last[2]
+    def _facts(self, request: TeacherRequest) -> Facts:
+        of = (request.annotation, request.frame, request.vocabulary)
+        if self._last is None or self._last[0][0] is not of[0] or self._last[0][1:] != of[1:]:
+            self._last = (of, facts_of(*of))
+        return self._last[1]
 
 
 def write_turns(facts: Facts, voice: Voice, response_type: str) -> list[Turn]:

@@ -32,6 +32,7 @@ def request(
         reply_form="answer",
         question="Describe it.",
         frame="camera",
+        vocabulary=("dog",),
         pack_hash="0",
         seed=0,
         temperature=temperature,
