@@ -36,26 +36,27 @@ class PhraseCheck:
                 self._always.append(number)
 
     def __call__(self, turns: Sequence[Turn]) -> Rejected | None:
-        for number, turn in enumerate(turns, 1):
-            sides = (("question", turn.question), ("answer", turn.answer))
-            for side, text in sides[1:] if self.answers_only else sides:
-                if found := self.find(text):
-                    rule, words = found
-                    return Rejected("checks", self.reason, f"{side} {number}: {words!r} (rule: {rule})")
+        sides = ("answer",) if self.answers_only else ("question", "answer")
+        texts = {
+            (side, number): " ".join(getattr(turn, side).split())
+            for number, turn in enumerate(turns, 1)
+            for side in sides
+        }
+        rules = self._rules_to_search("\n".join(texts.values()))
+        for (side, number), text in texts.items():
+            for rule, pattern in rules:
+                if match := pattern.search(text):
+                    detail = f"{side} {number}: {match[0]!r} (rule: {rule})"
+                    return Rejected("checks", self.reason, detail)
         return None
 
-    def find(self, text: str) -> tuple[str, str] | None:
-        """The first rule that the text breaks, and the words that break it."""
-        text = " ".join(text.split())
+    def _rules_to_search(self, text: str) -> list[tuple[str, re.Pattern[str]]]:
+        """The rules, in order, that may match in the text; all others cannot."""
         folded = text.casefold()
-        candidates = set(self._always)
+        numbers = set(self._always)
         for needle in [needle for needle in self._with_needle if needle in folded]:
-            candidates.update(self._with_needle[needle])
-        for number in sorted(candidates):
-            rule, pattern = self._rules[number]
-            if match := pattern.search(text):
-                return rule, match[0]
-        return None
+            numbers.update(self._with_needle[needle])
+        return [self._rules[number] for number in sorted(numbers)]
 
 
 def _compile(phrase: str) -> re.Pattern[str]:

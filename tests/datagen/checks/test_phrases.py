@@ -97,14 +97,13 @@ _WORDS = [
 )
 def test_looking_for_rules_only_where_they_can_match_finds_the_same(name: str, text: str) -> None:
     rules = load_pack(PACKS / "coco").word_lists[name]
-    check = PhraseCheck("leak", rules)
-    found = check.find(text)
+    rejected = PhraseCheck("leak", rules)([Turn("", text)])
     plain = (
         rule[3:].strip() if rule.startswith("re:") else rf"(?<!\w){re.escape(rule)}(?!\w)" for rule in rules
     )
     matches = [re.search(rule, text, re.IGNORECASE) for rule in plain]
     first = next(((rule, match[0]) for rule, match in zip(rules, matches, strict=True) if match), None)
-    assert found == first
+    assert rejected == (first and Rejected("checks", "leak", f"answer 1: {first[1]!r} (rule: {first[0]})"))
 
 
 def test_of_the_published_answers_only_the_one_that_leaks_is_rejected(shared_data: Path) -> None:
