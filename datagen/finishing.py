@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 from datagen.alignment import alignment_record
 from datagen.annotations import read_annotations
-from datagen.checks import Check, make_checks
+from datagen.checks import make_checks
 from datagen.config import Job
 from datagen.dedup import ExactDedup
 from datagen.emit import (
@@ -23,11 +23,11 @@ from datagen.emit import (
     run_files,
     sample_id,
 )
-from datagen.ledger import Ledger
+from datagen.ledger import Ledger, Outcome
 from datagen.parsing import Parsed, parse_reply, reply_text
 from datagen.planning import Plan, nothing_planned, run_settings
 from datagen.prompting import Pack, load_pack, pack_from_files
-from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Rejected, ReplyForm, Turn, Unit
+from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Rejected, Turn, Unit
 from schemas import Accounting, LlavaRecord, Rejection, RunManifest
 from schemas.run import TokenUsage
 
@@ -35,7 +35,7 @@ _MANIFEST_SETTINGS = ("teacher", "model", "base_url", "proxy", "seed", "limit", 
 
 
 class Judge:
-    """Parses and checks replies as a pack says."""
+    """Parses a reply and puts it through its type's checks; the first fault found, or the turns."""
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
@@ -50,58 +50,107 @@ class Judge:
         text = reply_text(body, is_chat_completion)
         if isinstance(text, Rejected):
             return text
-        form = self.pack.types[response_type].reply_form
-        return judge_text(*text, form, question, self._checks[response_type])
-
-
-def judge_text(
-    text: str, finish_reason: str, form: ReplyForm, question: str | None, checks: Sequence[Check]
-) -> Parsed | Rejected:
-    """Parse, then every check in turn; the first fault found."""
-    parsed = parse_reply(text, finish_reason, form, question)
-    if isinstance(parsed, Rejected):
+        parsed = parse_reply(*text, self.pack.types[response_type].reply_form, question)
+        if isinstance(parsed, Rejected):
+            return parsed
+        for check in self._checks[response_type]:
+            if rejected := check(parsed.turns):
+                return rejected
         return parsed
-    for check in checks:
-        if rejected := check(parsed.turns):
-            return rejected
-    return parsed
 
 
-def check_pack(pack: Pack, where: str) -> dict[str, list[Check]]:
-    """The checks of each type, after every seed has been parsed and has passed them.
+def check_pack(pack: Pack, where: str) -> None:
+    """Every seed has to parse and pass the checks of its type, as a reply would.
 
     Raises InputError naming the seed and what is wrong with it.
     """
-    checks: dict[str, list[Check]] = {}
+    judge = Judge(pack)
     for response_type in pack.types.values():
-        checks[response_type.name] = make_checks(response_type.checks, pack.word_lists)
+        question = response_type.questions[0] if response_type.questions else None
         for seed in response_type.seeds:
-            question = response_type.questions[0] if response_type.questions else None
-            judged = judge_text(
-                seed.conv, "stop", response_type.reply_form, question, checks[response_type.name]
-            )
+            judged = judge(response_type.name, seed.conv, False, question)
             if isinstance(judged, Rejected):
                 raise InputError(
                     f"{where}/{seed.name}_conv.txt: the seed is not a reply that would be kept: "
                     f"{judged.reason}{': ' if judged.detail else ''}{judged.detail} "
                     f"(the type's reply is {response_type.reply_form!r})"
                 )
-    return checks
 
 
-@dataclass
-class _Counts:
-    """An Accounting while it is counted."""
+class _Books:
+    """The accounting while it is made, and rejected.jsonl with it."""
 
-    excluded: int = 0
-    planned: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
+    def __init__(self, emission: Emission, types: Sequence[str]) -> None:
+        self._emission = emission
+        self._excluded = dict.fromkeys(types, 0)
+        self._outcomes: dict[str, Counter[str]] = {name: Counter() for name in types}
+        self._reasons: Counter[tuple[str, str]] = Counter()
 
-    def accounting(self) -> Accounting:
+    def kept_out(self, left_out: Iterable[LeftOut], excluded: Iterable[Excluded]) -> None:
+        """What ended before planning."""
+        for record in left_out:
+            detail = f"{record.file}: {record.record}: {record.detail}"
+            self._line("left_out", "annotations", record.reason, detail, record.image_id)
+        for image in excluded:
+            for name in [image.response_type] if image.response_type else self._excluded:
+                self._excluded[name] += 1
+            self._line(
+                "excluded", "planning", image.reason, image.detail, image.image_id, image.response_type
+            )
+
+    def no_alignment(self, annotation: ImageAnnotation) -> None:
+        """An image that has captions, none of which can stand in the stage-1 set."""
+        detail = f"{annotation.file_name}: not in {ALIGNMENT}"
+        self._line("left_out", "annotations", "no_usable_caption", detail, annotation.image_id)
+
+    def emitted(self, unit: Unit) -> None:
+        self._outcomes[unit.response_type]["emitted"] += 1
+
+    def not_emitted(self, unit: Unit, outcome: str, why: Rejected, text: str = "") -> None:
+        self._outcomes[unit.response_type][outcome] += 1
+        self._line(outcome, why.stage, why.reason, why.detail, *unit, text)
+
+    def turn_dropped(self, unit: Unit, why: Rejected, turn: Turn) -> None:
+        self._line("turn_dropped", why.stage, why.reason, why.detail, *unit, _as_text([turn]))
+
+    def _line(
+        self,
+        outcome: str,
+        stage: str,
+        reason: str,
+        detail: str,
+        image_id: int | None,
+        response_type: str | None = None,
+        sample_index: int | None = None,
+        text: str = "",
+    ) -> None:
+        self._reasons[outcome, reason] += 1
+        fields = {
+            "outcome": outcome,
+            "image_id": image_id,
+            "type": response_type,
+            "sample_index": sample_index,
+        }
+        told = {"stage": stage, "reason": reason, "detail": detail, "text": text}
+        self._emission.add(REJECTED, Rejection.model_validate(fields | told))
+
+    def accounting(self) -> dict[str, Accounting]:
+        """By response type; pydantic refuses one that does not add up."""
         names = ("emitted", "rejected", "duplicate", "failed", "pending")
-        return Accounting(
-            excluded=self.excluded, planned=self.planned, **{name: self.outcomes[name] for name in names}
-        )
+        return {
+            name: Accounting(
+                excluded=self._excluded[name],
+                planned=counter.total(),
+                **{outcome: counter[outcome] for outcome in names},
+            )
+            for name, counter in self._outcomes.items()
+        }
+
+    def reasons(self) -> dict[str, dict[str, int]]:
+        nested: dict[str, dict[str, int]] = {}
+        for (outcome, reason), count in sorted(self._reasons.items()):
+            nested.setdefault(outcome, {})[reason] = count
+        return nested
 
 
 def finish(
@@ -113,65 +162,22 @@ def finish(
     folder is gone, as the ledger kept it. Raises InputError for a pack that cannot be read, or a
     folder that cannot be written.
     """
-    pack = pack or pack_of(ledger)
+    pack = pack or _pack_of(ledger)
     types: list[str] = ledger.setting("types")
     for name in types:
         if name not in pack.types:
             raise InputError(f"the pack {pack.name} no longer has the type {name}: add it again, or run anew")
-    judge = Judge(pack)
-    counts = {name: _Counts() for name in types}
-    reasons: Counter[tuple[str, str]] = Counter()
-
+    judge, dedup = Judge(pack), ExactDedup()
     with Emission(ledger.folder, run_files(types)) as emission:
-
-        def reject(rejection: Rejection) -> None:
-            reasons[rejection.outcome, rejection.reason] += 1
-            emission.add(REJECTED, rejection)
-
-        for left_out in ledger.left_out():
-            reject(_left_out(left_out))
-        for excluded in ledger.excluded():
-            for name in [excluded.response_type] if excluded.response_type else types:
-                counts[name].excluded += 1
-            reject(_excluded(excluded))
-
-        dedups = {name: ExactDedup() for name in types}
+        books = _Books(emission, types)
+        books.kept_out(ledger.left_out(), ledger.excluded())
         for outcome in ledger.outcomes():
-            unit = outcome.unit
-            count = counts[unit.response_type]
-            count.planned += 1
             on_unit()
-            if outcome.body is None:
-                name, rejected = (
-                    ("failed", Rejected("asking", *outcome.failure))
-                    if outcome.failure
-                    else ("pending", Rejected("asking", "not_answered_yet"))
-                )
-                count.outcomes[name] += 1
-                reject(_rejection(name, unit, rejected))
-                continue
-            judged = judge(unit.response_type, outcome.body, outcome.is_chat_completion, outcome.question)
-            if isinstance(judged, Rejected):
-                count.outcomes["rejected"] += 1
-                text = reply_text(outcome.body, outcome.is_chat_completion)
-                shown = outcome.body if isinstance(text, Rejected) else text[0]
-                reject(_rejection("rejected", unit, judged, shown))
-                continue
-            # A question that was drawn for an answer is not the teacher's.
-            written = [text for turn in judged.turns for text in turn if text != outcome.question]
-            if first := dedups[unit.response_type].duplicate_of(unit, written):
-                count.outcomes["duplicate"] += 1
-                same = Rejected("dedup", "same_text", f"says the same as {sample_id(first)}")
-                reject(_rejection("duplicate", unit, same, _as_text(judged.turns)))
-                continue
-            count.outcomes["emitted"] += 1
-            record = instruction_record(unit, outcome.annotation.file_name, judged.turns)
-            emission.add(f"{unit.response_type}.json", record)
-            emission.add(COMBINED, record)
-            if judged.cut_off:
-                detail = f"turn {len(judged.turns) + 1}: the reply hit its token limit"
-                dropped = Rejected("parsing", "cut_off", detail)
-                reject(_rejection("turn_dropped", unit, dropped, _as_text([judged.cut_off])))
+            _settle(outcome, judge, dedup, emission, books)
+        accounting = books.accounting()
+        planned = {name: progress.planned for name, progress in ledger.progress().items()}
+        if {name: count.planned for name, count in accounting.items() if count.planned} != planned:
+            raise AssertionError(f"the ledger planned {planned}, but {accounting} were gone through")
 
         images, seed, is_unfit = 0, ledger.setting("seed"), _unfit_caption(pack)
         for annotation in ledger.images():
@@ -180,27 +186,69 @@ def finish(
             if aligned is not None:
                 emission.add(ALIGNMENT, aligned)
             elif annotation.captions:
-                reject(_no_usable_caption(annotation))
-
+                books.no_alignment(annotation)
         usage = dict(zip(("prompt", "cached", "completion"), ledger.usage(), strict=True))
-        manifest = RunManifest(
-            vitkit=importlib.metadata.version("vitkit"),
-            kind="run",
-            finished_at=_now(),
-            pack=pack.name,
-            pack_hash=pack.hash,
-            images=images,
-            accounting={name: count.accounting() for name, count in counts.items()},
-            reasons=_nested(reasons),
-            usage=TokenUsage(**usage),
-            outputs=emission.close_files(),
-            **{name: ledger.setting(name) for name in _MANIFEST_SETTINGS},
-        )
-        emission.commit(manifest)
+        settings = {name: ledger.setting(name) for name in _MANIFEST_SETTINGS}
+        return _commit(emission, books, "run", pack, images, accounting, TokenUsage(**usage), settings)
+
+
+def _settle(outcome: Outcome, judge: Judge, dedup: ExactDedup, emission: Emission, books: _Books) -> None:
+    """Emit a unit's sample, or write down why there is none."""
+    unit = outcome.unit
+    if outcome.body is None:
+        if outcome.failure:
+            books.not_emitted(unit, "failed", Rejected("asking", *outcome.failure))
+        else:
+            books.not_emitted(unit, "pending", Rejected("asking", "not_answered_yet"))
+        return
+    judged = judge(unit.response_type, outcome.body, outcome.is_chat_completion, outcome.question)
+    if isinstance(judged, Rejected):
+        text = reply_text(outcome.body, outcome.is_chat_completion)
+        books.not_emitted(unit, "rejected", judged, outcome.body if isinstance(text, Rejected) else text[0])
+        return
+    # A question that was drawn for an answer is not the teacher's.
+    written = [text for turn in judged.turns for text in turn if text != outcome.question]
+    if first := dedup.duplicate_of(unit, written):
+        same = Rejected("dedup", "same_text", f"says the same as {sample_id(first)}")
+        books.not_emitted(unit, "duplicate", same, _as_text(judged.turns))
+        return
+    books.emitted(unit)
+    record = instruction_record(unit, outcome.annotation.file_name, judged.turns)
+    emission.add(f"{unit.response_type}.json", record)
+    emission.add(COMBINED, record)
+    if judged.cut_off:
+        detail = f"turn {len(judged.turns) + 1}: the reply hit its token limit"
+        books.turn_dropped(unit, Rejected("parsing", "cut_off", detail), judged.cut_off)
+
+
+def _commit(
+    emission: Emission,
+    books: _Books,
+    kind: Literal["run", "captions"],
+    pack: Pack,
+    images: int,
+    accounting: dict[str, Accounting],
+    usage: TokenUsage,
+    settings: Mapping[str, Any],
+) -> RunManifest:
+    manifest = RunManifest(
+        vitkit=importlib.metadata.version("vitkit"),
+        kind=kind,
+        finished_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        pack=pack.name,
+        pack_hash=pack.hash,
+        images=images,
+        accounting=accounting,
+        reasons=books.reasons(),
+        usage=usage,
+        outputs=emission.close_files(),
+        **settings,
+    )
+    emission.commit(manifest)
     return manifest
 
 
-def pack_of(ledger: Ledger) -> Pack:
+def _pack_of(ledger: Ledger) -> Pack:
     """The pack of a run: as its folder is now or, where that is gone, as it was."""
     folder = Path(ledger.setting("pack_folder"))
     if folder.is_dir():
@@ -215,12 +263,10 @@ def make_alignment(job: Job, out: Path) -> RunManifest:
     """
     made = Plan(job, read_annotations(job.captions, job.instances))
     is_unfit = _unfit_caption(job.pack)
-    reasons: Counter[tuple[str, str]] = Counter()
-    images = 0
     records: list[LlavaRecord] = []
     excluded: list[Excluded] = []
     for annotation in made.annotations:
-        if images == job.config.limit:
+        if len(records) == job.config.limit:
             break
         usable = made.usable(annotation)
         if isinstance(usable, Excluded):
@@ -229,34 +275,19 @@ def make_alignment(job: Job, out: Path) -> RunManifest:
         record = alignment_record(usable, job.pack.word_lists["alignment"], job.config.seed, is_unfit)
         if record is None:
             excluded.append(Excluded(usable.image_id, None, "no_usable_caption", usable.file_name))
-            continue
-        images += 1
-        records.append(record)
+        else:
+            records.append(record)
     if not records:
         raise nothing_planned(excluded)
-    out.mkdir(parents=True, exist_ok=True)
+    settings = {name: value for name, value in run_settings(job).items() if name in _MANIFEST_SETTINGS}
     with Emission(out, [ALIGNMENT, REJECTED]) as emission:
-        for rejection in (*map(_left_out, made.left_out), *map(_excluded, excluded)):
-            reasons[rejection.outcome, rejection.reason] += 1
-            emission.add(REJECTED, rejection)
+        books = _Books(emission, [])
+        books.kept_out(made.left_out, excluded)
         for record in records:
             emission.add(ALIGNMENT, record)
-        settings = run_settings(job)
-        manifest = RunManifest(
-            vitkit=importlib.metadata.version("vitkit"),
-            kind="captions",
-            finished_at=_now(),
-            pack=job.pack.name,
-            pack_hash=job.pack.hash,
-            images=images,
-            accounting={},
-            reasons=_nested(reasons),
-            usage=TokenUsage(prompt=0, cached=0, completion=0),
-            outputs=emission.close_files(),
-            **{name: settings[name] for name in _MANIFEST_SETTINGS} | {"teacher": None},
-        )
-        emission.commit(manifest)
-    return manifest
+        usage = TokenUsage(prompt=0, cached=0, completion=0)
+        settings["teacher"] = None
+        return _commit(emission, books, "captions", job.pack, len(records), {}, usage, settings)
 
 
 def _unfit_caption(pack: Pack) -> Callable[[str], object]:
@@ -265,70 +296,5 @@ def _unfit_caption(pack: Pack) -> Callable[[str], object]:
     return lambda caption: any(check([Turn("", caption)]) for check in checks)
 
 
-def _rejection(outcome: str, unit: Unit, why: Rejected, text: str = "") -> Rejection:
-    return Rejection.model_validate(
-        {
-            "outcome": outcome,
-            "image_id": unit.image_id,
-            "type": unit.response_type,
-            "sample_index": unit.sample_index,
-            "stage": why.stage,
-            "reason": why.reason,
-            "detail": why.detail,
-            "text": text,
-        }
-    )
-
-
-def _excluded(excluded: Excluded) -> Rejection:
-    return Rejection(
-        outcome="excluded",
-        image_id=excluded.image_id,
-        type=excluded.response_type,
-        sample_index=None,
-        stage="planning",
-        reason=excluded.reason,
-        detail=excluded.detail,
-        text="",
-    )
-
-
-def _no_usable_caption(annotation: ImageAnnotation) -> Rejection:
-    return Rejection(
-        outcome="left_out",
-        image_id=annotation.image_id,
-        type=None,
-        sample_index=None,
-        stage="annotations",
-        reason="no_usable_caption",
-        detail=f"{annotation.file_name}: not in {ALIGNMENT}",
-        text="",
-    )
-
-
-def _left_out(left_out: LeftOut) -> Rejection:
-    return Rejection(
-        outcome="left_out",
-        image_id=left_out.image_id,
-        type=None,
-        sample_index=None,
-        stage="annotations",
-        reason=left_out.reason,
-        detail=f"{left_out.file}: {left_out.record}: {left_out.detail}",
-        text="",
-    )
-
-
 def _as_text(turns: Sequence[Turn]) -> str:
     return "\n".join(f"Question: {turn.question}\nAnswer: {turn.answer}" for turn in turns)
-
-
-def _nested(reasons: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    nested: dict[str, dict[str, int]] = {}
-    for (outcome, reason), count in sorted(reasons.items()):
-        nested.setdefault(outcome, {})[reason] = count
-    return nested
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
