@@ -139,8 +139,8 @@ def _is_phrase(tokens: list[str], is_singular: bool, is_plural: bool) -> bool:
     joint = next((index for index, token in enumerate(tokens) if index and _is_joint(token)), None)
     if joint is None or joint > 5 or "and" in tokens[:joint]:
         return False
-    # The noun that a plural verb would follow: "two women …", "a pair of women …".
-    speaks_of_many = is_plural or tokens[joint] == "of"
+    # What a plural verb would follow: "two women …", "a pair of women …", "a woman and a man …".
+    speaks_of_many = is_plural or tokens[joint] == "of" or "and" in tokens
     if speaks_of_many and _WORDS["plural_verbs"].intersection(tokens[1:]):
         return False
     for index, (before, token) in enumerate(pairwise(tokens)):
