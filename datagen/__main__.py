@@ -230,11 +230,8 @@ def main() -> None:
     except InputError as error:
         terminal.say_error(str(error))
         sys.exit(EXIT_BAD_INPUT)
-    except Interrupted:
-        terminal.say_error("interrupted; every reply that came is kept: run the same command to continue")
-        sys.exit(EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
-        terminal.say_error("interrupted")
+    except (Interrupted, KeyboardInterrupt):
+        terminal.say_error("interrupted; every reply stored is kept: run the same command to continue")
         sys.exit(EXIT_INTERRUPTED)
 
 

@@ -30,18 +30,20 @@ async def ask_all(
     ledger: Ledger,
     concurrency: int,
     on_commit: Committed,
+    on_interrupt: Callable[[], None],
 ) -> None:
     """Ask every request, at most `concurrency` at a time, and store what comes back.
 
     On the first Ctrl-C (or SIGTERM) nothing new is asked and what is in flight is waited for; on
     the second that is given up. Either way everything received is committed, then Interrupted is
-    raised. Raises TeacherStopped when the teacher says that no request can be answered.
+    raised; `on_interrupt` is called at the first. Raises TeacherStopped when the teacher says that
+    no request can be answered.
     """
     asking = _Asking(teacher, requests, ledger, on_commit)
     workers = [asyncio.create_task(asking.work()) for _ in range(concurrency)]
     committer = asyncio.create_task(asking.commit_regularly())
     try:
-        with _on_signals(asking, workers):
+        with _on_signals(asking, workers, on_interrupt):
             await asyncio.gather(*workers)
     except asyncio.CancelledError:
         if not asking.interrupted:
@@ -117,14 +119,18 @@ class _Asking:
 
 
 @contextlib.contextmanager
-def _on_signals(asking: _Asking, workers: Sequence[asyncio.Task[None]]) -> Iterator[None]:
+def _on_signals(
+    asking: _Asking, workers: Sequence[asyncio.Task[None]], on_interrupt: Callable[[], None]
+) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def interrupt() -> None:
         if asking.interrupted:
             for worker in workers:
                 worker.cancel()
-        asking.interrupted = True
+        else:
+            asking.interrupted = True
+            on_interrupt()
 
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:

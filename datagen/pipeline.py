@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,7 +19,7 @@ from datagen.finishing import Judge, check_pack, finish
 from datagen.ledger import FILE_NAME, Ledger, PlanChange, Progress
 from datagen.planning import Plan, Requests, store_plan
 from datagen.records import InputError, Rejected, TeacherReply, TeacherRequest
-from datagen.teacher import Teacher, TeacherStopped
+from datagen.teacher import TeacherStopped
 from schemas import RunManifest
 
 
@@ -37,6 +37,9 @@ class Watcher(Protocol):
     def asked(self, kept: int, not_kept: int, failed: int) -> None:
         """Replies were stored: so many would be kept as things are (duplicates are not looked for),
         so many not; and so many requests failed."""
+
+    def interrupted(self) -> None:
+        """Nothing new is asked; what is in flight is waited for."""
 
 
 class Ran(NamedTuple):
@@ -61,7 +64,7 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
         watcher.planned(change, ledger.progress(), forgotten)
         stopped = None
         try:
-            ask(job, made.requests, ledger, watcher.asked)
+            ask(job, made.requests, ledger, watcher)
         except TeacherStopped as error:
             stopped = error
         watcher.begins("writing", change.planned)
@@ -77,8 +80,8 @@ def prepare(job: Job) -> Plan:
     return Plan(job, read_annotations(job.captions, job.instances))
 
 
-def ask(job: Job, requests: Requests, ledger: Ledger, on_commit: Callable[[int, int, int], None]) -> None:
-    """Ask what is pending; where nothing is, nobody is contacted. `on_commit` is `Watcher.asked`.
+def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher) -> None:
+    """Ask what is pending; where nothing is, nobody is contacted.
 
     Raises InputError before the first call for what the user has to mend; Interrupted and
     TeacherStopped with everything kept.
@@ -90,27 +93,23 @@ def ask(job: Job, requests: Requests, ledger: Ledger, on_commit: Callable[[int, 
         for request, reply in replies:
             judged = judge(request.unit.response_type, reply.body, reply.is_chat_completion, request.question)
             kept += not isinstance(judged, Rejected)
-        on_commit(kept, len(replies) - kept, failures)
+        watcher.asked(kept, len(replies) - kept, failures)
 
     if not any(progress.pending for progress in ledger.progress().values()):
         return
     unanswered = ledger.unanswered(by_image=not job.teacher.reads_messages)
     pending = ((key, requests.make(unit, annotation)) for unit, key, annotation in unanswered)
-    asyncio.run(_ask(job.teacher, pending, ledger, job.config.concurrency, committed))
 
+    async def ask_and_close() -> None:
+        try:
+            await job.teacher.start()
+            await ask_all(
+                job.teacher, pending, ledger, job.config.concurrency, committed, watcher.interrupted
+            )
+        finally:
+            await job.teacher.close()
 
-async def _ask(
-    teacher: Teacher,
-    pending: Iterator[tuple[str, TeacherRequest]],
-    ledger: Ledger,
-    concurrency: int,
-    committed: Callable[[Sequence[tuple[TeacherRequest, TeacherReply]], int], None],
-) -> None:
-    try:
-        await teacher.start()
-        await ask_all(teacher, pending, ledger, concurrency, committed)
-    finally:
-        await teacher.close()
+    asyncio.run(ask_and_close())
 
 
 @contextlib.contextmanager

@@ -124,6 +124,9 @@ class RunWatcher:
             self._tenths = tenths
             _err.print(f"asked {done:,} of {self.total:,}: {verdicts}")
 
+    def interrupted(self) -> None:
+        _err.print("stopping: waiting for what is in flight (Ctrl-C again does not wait)")
+
 
 def say_summary(manifest: RunManifest, out: Path) -> None:
     _out.print()

@@ -486,6 +486,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_keeps_it(tmp_path: Path) -> None
         _, err = process.communicate()
         asked = len(server.requests)
         assert process.returncode == 130
+        assert "stopping: waiting for what is in flight" in err
         assert "run the same command to continue" in err
         with Ledger.open_read_only(out) as ledger:
             assert sum(progress.answered for progress in ledger.progress().values()) == asked
