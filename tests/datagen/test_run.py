@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -345,6 +346,19 @@ def test_replay_answers_from_a_file_and_says_what_is_missing(tmp_path: Path) -> 
     recorded.write_text("".join(reply.model_dump_json() + "\n" for reply in replies))
     assert datagen(*arguments) == 0
     assert len(records_of(out)) == 3
+
+
+def test_the_replies_of_a_run_can_be_replayed_as_the_docs_say(tmp_path: Path) -> None:
+    files, recorded = inputs(tmp_path), tmp_path / "replies.jsonl"
+    with ChatServer(good_teacher) as server:
+        datagen("run", *files, *openai(server), "--out", tmp_path / "a")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
+    query = page.split('ledger.sqlite "')[1].split('" > replies.jsonl')[0]
+    with sqlite3.connect(tmp_path / "a" / "ledger.sqlite") as ledger:
+        recorded.write_text("".join(f"{line}\n" for (line,) in ledger.execute(query)))
+    replay = ["--teacher", "replay", "--replies", recorded, "--out", tmp_path / "b"]
+    assert datagen("run", *files, *replay) == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_no_file_of_a_run_holds_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
