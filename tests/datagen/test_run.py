@@ -356,7 +356,7 @@ def test_the_replies_of_a_run_can_be_replayed_as_the_docs_say(tmp_path: Path) ->
     query = page.split('ledger.sqlite "')[1].split('" > replies.jsonl')[0]
     with sqlite3.connect(tmp_path / "a" / "ledger.sqlite") as ledger:
         recorded.write_text("".join(f"{line}\n" for (line,) in ledger.execute(query)))
-    replay = ["--teacher", "replay", "--replies", recorded, "--out", tmp_path / "b"]
+    replay: list[str | Path] = ["--teacher", "replay", "--replies", recorded, "--out", tmp_path / "b"]
     assert datagen("run", *files, *replay) == 0
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
