@@ -3,12 +3,15 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-OUT    ?= out/data
+OUT     = out/data
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# One flag per variable that is set; CAPTIONS and INSTANCES may name several files.
-flag     = $(if $($(1)),--$(2) '$($(1))')
-RUN_FLAGS = $(foreach f,$(CAPTIONS),--captions '$(f)') $(foreach f,$(INSTANCES),--instances '$(f)') \
+# One flag per variable named after `make`; the environment's MODEL or SEED is somebody else's.
+# CAPTIONS and INSTANCES may name several files.
+given    = $(if $(filter command,$(origin $(1))),$($(1)))
+flag     = $(if $(call given,$(1)),--$(2) '$(call given,$(1))')
+RUN_FLAGS = $(foreach f,$(call given,CAPTIONS),--captions '$(f)') \
+	$(foreach f,$(call given,INSTANCES),--instances '$(f)') \
 	$(call flag,IMAGES,images) $(call flag,TEACHER,teacher) $(call flag,MODEL,model) \
 	$(call flag,BASE_URL,base-url) $(call flag,REPLIES,replies) $(call flag,PACK,pack) \
 	$(call flag,TYPES,types) $(call flag,PROXY,proxy) $(call flag,LIMIT,limit) $(call flag,SEED,seed) \

@@ -114,13 +114,26 @@ def _with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
+def _command(function: Callable[..., None]) -> Callable[..., None]:
+    """Register a command. Ctrl-C leaves it as Interrupted: typer would take it and say nothing."""
+
+    @functools.wraps(function)
+    def interruptible(**values: Any) -> None:
+        try:
+            function(**values)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
+    return app.command()(interruptible)
+
+
 OutOption = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder to write to: new, empty, or an earlier run to continue.")
 ]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The --out folder of a run.")]
 
 
-@app.command()
+@_command
 @_with_run_options
 def run(
     config: RunConfig,
@@ -148,7 +161,7 @@ def run(
     _exit_unless_finished(ran.manifest)
 
 
-@app.command()
+@_command
 @_with_run_options
 def quote(
     config: RunConfig,
@@ -169,7 +182,7 @@ def quote(
         terminal.say_quote(job, made, planning.quote(job, made, ledger))
 
 
-@app.command()
+@_command
 @_with_run_options
 def preview(
     config: RunConfig,
@@ -191,18 +204,18 @@ def preview(
         terminal.say_messages(messages)
 
 
-@app.command()
+@_command
 @_with_run_options
 def captions(config: RunConfig, out: OutOption) -> None:
     """The stage-1 alignment set alone: image, short instruction, one caption. No teacher is asked."""
     job = check_config(config)
     check_out(out, resumable=False)
-    with pipeline.nothing_half_made(out):
+    with pipeline.folders_made(out):
         manifest = finishing.make_alignment(job, out)
     terminal.say_alignment(manifest, out)
 
 
-@app.command()
+@_command
 def finish(folder: FolderArgument) -> None:
     """Parse, check, deduplicate and write again from the ledger, without one call."""
     with Ledger.open(folder) as ledger:
@@ -211,7 +224,7 @@ def finish(folder: FolderArgument) -> None:
     _exit_unless_finished(manifest)
 
 
-@app.command()
+@_command
 def status(folder: FolderArgument) -> None:
     """The accounting of a run, while it runs or after."""
     with Ledger.open_read_only(folder) as ledger:
@@ -230,7 +243,7 @@ def main() -> None:
     except InputError as error:
         terminal.say_error(str(error))
         sys.exit(EXIT_BAD_INPUT)
-    except (Interrupted, KeyboardInterrupt):
+    except Interrupted:
         terminal.say_error("interrupted; every reply stored is kept: run the same command to continue")
         sys.exit(EXIT_INTERRUPTED)
 

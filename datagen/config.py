@@ -74,9 +74,17 @@ def check_config(config: RunConfig) -> Job:
             raise InputError(f"{option} {number}: must be at least {least}")
     if config.concurrency > MOST_CONCURRENT:
         raise InputError(f"--concurrency {config.concurrency}: must be at most {MOST_CONCURRENT}")
+    for option, path in _paths(config):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            shown = str(path).encode(errors="replace").decode()
+            raise InputError(f"{option} {shown}: not a name in UTF-8: rename it") from None
     folder = find_pack(config.pack)
     pack = load_pack(folder)
-    types = config.types or tuple(pack.types)
+    types = tuple(name for name in config.types if name) if config.types else tuple(pack.types)
+    if not types:
+        raise InputError(f"--types: name at least one; the pack {pack.name} has {', '.join(pack.types)}")
     for name in types:
         if name not in pack.types:
             raise InputError(f"--types {name}: the pack {pack.name} has {', '.join(pack.types)}")
@@ -105,6 +113,13 @@ def check_config(config: RunConfig) -> Job:
         images=images,
         is_sample=is_sample,
     )
+
+
+def _paths(config: RunConfig) -> list[tuple[str, Path]]:
+    paths = [("--captions", path) for path in config.captions]
+    paths += [("--instances", path) for path in config.instances]
+    single = (("--images", config.images), ("--replies", config.replies), ("--pack", Path(config.pack)))
+    return paths + [(option, path) for option, path in single if path is not None]
 
 
 def _sample_folder(pack: Pack, folder: Path) -> Path:
@@ -138,17 +153,16 @@ def check_out(out: Path, *, resumable: bool) -> None:
     if not os.access(out, os.W_OK):
         raise InputError(f"--out {out}: not writable")
     # What a killed run was in the middle of writing is swept away by the next.
-    names = {entry.name for entry in out.iterdir() if not entry.name.endswith(TEMPORARY)}
+    names = {entry.name for entry in out.iterdir()}
+    was_killed = TEMPORARY in names
+    names.discard(TEMPORARY)
     if not names or (resumable and LEDGER in names):
         return
-    if not resumable and _is_captions_only(out, names):
-        return
+    if not resumable and names <= {ALIGNMENT, REJECTED, MANIFEST}:
+        manifest = read_manifest(out)
+        if was_killed or (manifest is not None and manifest.kind == "captions"):
+            return
     raise InputError(
         f"--out {out}: neither empty nor {'a run' if resumable else 'an alignment set'} of ours "
         f"(it holds {sorted(names)[0]}): choose another folder"
     )
-
-
-def _is_captions_only(out: Path, names: set[str]) -> bool:
-    manifest = read_manifest(out)
-    return manifest is not None and manifest.kind == "captions" and names <= {ALIGNMENT, REJECTED, MANIFEST}

@@ -1,7 +1,7 @@
 """Writes a run's files: LLaVA JSON, rejected.jsonl and the manifest, never half.
 
-Everything goes to temporary files first, is synced, and is then renamed over what was there, the
-manifest last: it names the others by hash, so that a folder can be told whole.
+Everything goes to temporary files first, is synced, and is then renamed over what was there. The
+manifest goes first and comes last, so that a folder with a manifest is whole.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ COMBINED = "llava_instruct.json"
 ALIGNMENT = "alignment.json"
 REJECTED = "rejected.jsonl"
 MANIFEST = "manifest.json"
-TEMPORARY = ".tmp"
+TEMPORARY = ".vitkit-writing"
 
 
 def sample_id(unit: Unit) -> str:
@@ -50,7 +51,7 @@ class _JsonFile:
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
         self.is_array = name.endswith(".json")
-        self.temporary = folder / f"{name}{TEMPORARY}"
+        self.temporary = folder / name
         self.records = 0
         self._hash = hashlib.sha256()
         self._file: IO[bytes] = self.temporary.open("wb")
@@ -72,11 +73,9 @@ class _JsonFile:
         self._file.close()
         return OutputFile(name=self.name, records=self.records, sha256=self._hash.hexdigest())
 
-    def discard(self) -> None:
+    def close(self) -> None:
         with contextlib.suppress(OSError):
             self._file.close()
-        with contextlib.suppress(OSError):
-            self.temporary.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
         self._hash.update(data)
@@ -93,11 +92,12 @@ class Emission:
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder = folder
         self._files: dict[str, _JsonFile] = {}
+        self._temporary = folder / TEMPORARY
         with explained(folder):
-            for left_by_a_killed_run in folder.glob(f"*{TEMPORARY}"):
-                left_by_a_killed_run.unlink()
+            shutil.rmtree(self._temporary, ignore_errors=True)  # left by a killed run
+            self._temporary.mkdir()
             for name in names:
-                self._files[name] = _JsonFile(folder, name)
+                self._files[name] = _JsonFile(self._temporary, name)
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +106,8 @@ class Emission:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in self._files.values():
-            file.discard()
+            file.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
     def add(self, name: str, record: BaseModel) -> None:
         """Append a record to the file of that name."""
@@ -127,11 +128,12 @@ class Emission:
         before = read_manifest(self.folder)
         stale = {output.name for output in before.outputs} - set(self._files) if before else set()
         with explained(self.folder):
-            temporary = self.folder / f"{MANIFEST}{TEMPORARY}"
+            temporary = self._temporary / MANIFEST
             with temporary.open("w", encoding="utf-8") as file:
                 file.write(manifest.model_dump_json(indent=2) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+            (self.folder / MANIFEST).unlink(missing_ok=True)
             for json_file in self._files.values():
                 json_file.temporary.replace(self.folder / json_file.name)
             for name in stale:

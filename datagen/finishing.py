@@ -29,6 +29,7 @@ from datagen.planning import Plan, nothing_planned, run_settings
 from datagen.prompting import Pack, load_pack, pack_from_files
 from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Rejected, Turn, Unit
 from schemas import Accounting, LlavaRecord, Rejection, RunManifest
+from schemas.llava import IMAGE_TOKEN
 from schemas.run import TokenUsage
 
 _MANIFEST_SETTINGS = ("teacher", "model", "base_url", "proxy", "seed", "limit", "images_dir", "inputs")
@@ -56,6 +57,9 @@ class Judge:
         for check in self._checks[response_type]:
             if rejected := check(parsed.turns):
                 return rejected
+        # Whatever checks a pack chooses: no trainer could read such a sample.
+        if any(IMAGE_TOKEN in text for turn in parsed.turns for text in turn):
+            return Rejected("checks", "image_token_in_text")
         return parsed
 
 
@@ -162,11 +166,19 @@ def finish(
     folder is gone, as the ledger kept it. Raises InputError for a pack that cannot be read, or a
     folder that cannot be written.
     """
+    if not ledger.has_plan():
+        raise InputError(f"{ledger.folder}: nothing is planned yet: run the command that began it again")
     pack = pack or _pack_of(ledger)
-    types: list[str] = ledger.setting("types")
-    for name in types:
+    reply_forms: dict[str, str] = ledger.setting("reply_forms")
+    for name, form in reply_forms.items():
         if name not in pack.types:
             raise InputError(f"the pack {pack.name} no longer has the type {name}: add it again, or run anew")
+        if pack.types[name].reply_form != form:
+            raise InputError(
+                f"the pack {pack.name} now wants {name} as {pack.types[name].reply_form!r}, but what is here "
+                f"was asked for as {form!r}: change it back, or run the whole command again"
+            )
+    types = list(reply_forms)
     judge, dedup = Judge(pack), ExactDedup()
     with Emission(ledger.folder, run_files(types)) as emission:
         books = _Books(emission, types)
@@ -179,9 +191,8 @@ def finish(
         if {name: count.planned for name, count in accounting.items() if count.planned} != planned:
             raise AssertionError(f"the ledger planned {planned}, but {accounting} were gone through")
 
-        images, seed, is_unfit = 0, ledger.setting("seed"), _unfit_caption(pack)
+        seed, is_unfit = ledger.setting("seed"), _unfit_caption(pack)
         for annotation in ledger.images():
-            images += 1
             aligned = alignment_record(annotation, pack.word_lists["alignment"], seed, is_unfit)
             if aligned is not None:
                 emission.add(ALIGNMENT, aligned)
@@ -189,6 +200,7 @@ def finish(
                 books.no_alignment(annotation)
         usage = dict(zip(("prompt", "cached", "completion"), ledger.usage(), strict=True))
         settings = {name: ledger.setting(name) for name in _MANIFEST_SETTINGS}
+        images = ledger.planned_images()
         return _commit(emission, books, "run", pack, images, accounting, TokenUsage(**usage), settings)
 
 

@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
@@ -137,10 +138,14 @@ _decode_image = msgspec.json.Decoder(ImageAnnotation).decode
 class Ledger:
     """Open on one run's folder. Use as a context manager."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path, lock: int | None) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, folder: Path, lock: int | None = None, is_new: bool = False
+    ) -> None:
         self._db = connection
         self.folder = folder
         self._lock = lock
+        self.is_new = is_new
+        """True if opening made it."""
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = False) -> Self:
@@ -149,6 +154,8 @@ class Ledger:
         Raises InputError when the folder is in use, unwritable, or its ledger is not one of ours.
         """
         path = folder / FILE_NAME
+        if not create and not path.is_file():
+            raise _no_run(folder)
         lock = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,8 +163,7 @@ class Ledger:
             os.close(lock)
             raise InputError(f"{folder}: another run is using this folder: wait for it or stop it") from None
         try:
-            if not create and not path.is_file():
-                raise InputError(f"{folder}: holds no run (no {FILE_NAME}): give the --out folder of a run")
+            is_new = not path.exists()
             with _explained(path):
                 connection = sqlite3.connect(path, isolation_level=None)
                 connection.execute("PRAGMA busy_timeout = 10000")
@@ -168,7 +174,7 @@ class Ledger:
         except BaseException:
             os.close(lock)
             raise
-        return cls(connection, folder, lock)
+        return cls(connection, folder, lock, is_new)
 
     @classmethod
     def open_read_only(cls, folder: Path) -> Self:
@@ -178,20 +184,31 @@ class Ledger:
         """
         path = folder / FILE_NAME
         if not path.is_file():
-            raise InputError(f"{folder}: holds no run (no {FILE_NAME}): give the --out folder of a run")
+            raise _no_run(folder)
         with _explained(path):
             address = f"{path.absolute().as_uri()}?mode=ro"
             connection = sqlite3.connect(address, uri=True, isolation_level=None)
             _check_version(connection, path)
-        return cls(connection, folder, None)
+        return cls(connection, folder)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._db.close()
         if self._lock is not None:
             os.close(self._lock)
+        if isinstance(error, sqlite3.DatabaseError):
+            with _explained(self.folder / FILE_NAME):
+                raise error
+
+    def remove(self) -> None:
+        """Take the ledger's files away, while nobody else can have it open for writing."""
+        self._db.close()
+        for path in self.folder.glob(f"{FILE_NAME}*"):
+            path.unlink()
 
     # Planning
 
@@ -205,8 +222,8 @@ class Ledger:
     ) -> PlanChange:
         """Make this the current plan, in one transaction; requests and replies are only ever added.
 
-        Unless `may_supersede`, a plan that would no longer use most of the paid replies of the one
-        before is not made: PlanChange tells, and nothing is written.
+        A plan without units is not made, nor, unless `may_supersede`, one that would no longer use
+        most of the paid replies of the one before: PlanChange tells, and nothing is written.
         """
         orders = {name: order for order, name in enumerate(response_types)}
         prefixes: dict[tuple[Message, ...], int] = {}
@@ -234,7 +251,7 @@ class Ledger:
             ).fetchone()
             self._db.execute("DROP TABLE paid_before")
             change = PlanChange(planned_units, answered, superseded, paid_before)
-            if not may_supersede and superseded * 2 > paid_before:
+            if not planned_units or (not may_supersede and superseded * 2 > paid_before):
                 self._db.execute("ROLLBACK")
         return change
 
@@ -275,6 +292,10 @@ class Ledger:
         """Whether a reply to this request is here, in whichever plan it was asked."""
         return self._db.execute("SELECT 1 FROM replies WHERE key = ?", (key,)).fetchone() is not None
 
+    def has_failed(self, key: str) -> bool:
+        """Whether this request was given up."""
+        return self._db.execute("SELECT 1 FROM failures WHERE key = ?", (key,)).fetchone() is not None
+
     def has_replies(self) -> bool:
         return self._db.execute("SELECT 1 FROM replies LIMIT 1").fetchone() is not None
 
@@ -288,7 +309,7 @@ class Ledger:
         open.
         """
         order = "image_id, type_order, sample_index" if by_image else "type_order, image_id, sample_index"
-        after = (-(2**63), 0, 0)
+        after = (-(2**63), -(2**63), -1)
         image_id, annotation = None, None
         while True:
             with _explained(self.folder / FILE_NAME):
@@ -383,8 +404,12 @@ class Ledger:
                 (reason, detail) if reason is not None and body is None else None,
             )
 
+    def planned_images(self) -> int:
+        """How many images have a unit in the plan."""
+        return int(self._db.execute("SELECT count(DISTINCT image_id) FROM units").fetchone()[0])
+
     def images(self) -> Iterator[ImageAnnotation]:
-        """The planned images, in ascending id."""
+        """Every image that could be asked about, in ascending id."""
         for (record,) in self._db.execute("SELECT record FROM images ORDER BY image_id"):
             yield _decode_image(record)
 
@@ -433,6 +458,10 @@ class Ledger:
                 raise
 
 
+def _no_run(folder: Path) -> InputError:
+    return InputError(f"{folder}: holds no run (no {FILE_NAME}): give the --out folder of a run")
+
+
 def _check_or_create(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         _check_version(connection, path)
@@ -444,6 +473,8 @@ def _check_or_create(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise InputError(f"{path}: empty, so there is no run yet: run the command that began it again")
     if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
         raise InputError(f"{path}: a database, but not a ledger of vitkit's: choose another folder")
     version = connection.execute("PRAGMA user_version").fetchone()[0]

@@ -13,6 +13,8 @@ from datagen.records import Rejected, ReplyForm, Turn
 # `Question:` or `Answer:` at the start of a line, as models decorate it: **Question 2:**, ### Answer:
 _MARKER = re.compile(r"[\s#*_>-]*(question|answer)[\s#*_]*\d*[\s*_]*:[*_]*[ \t]*", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*={3,}\s*")
+# Some servers leave a reasoning model's thoughts in front of its reply.
+_THINKING = re.compile(r"\A\s*<think(ing)?>.*?</think(ing)?>\s*", re.DOTALL | re.IGNORECASE)
 _CODE_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
 
 
@@ -44,6 +46,8 @@ def reply_text(body: str, is_chat_completion: bool) -> tuple[str, str] | Rejecte
     if finish_reason == "content_filter":
         return Rejected("parsing", "content_filter", "the endpoint's content filter stopped the reply")
     content = message.get("content")
+    if isinstance(content, str):
+        content = _THINKING.sub("", content)
     if not isinstance(content, str):
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal:

@@ -16,7 +16,7 @@ from datagen.annotations import read_annotations
 from datagen.asking import ask_all
 from datagen.config import Job
 from datagen.finishing import Judge, check_pack, finish
-from datagen.ledger import FILE_NAME, Ledger, PlanChange, Progress
+from datagen.ledger import Ledger, PlanChange, Progress
 from datagen.planning import Plan, Requests, store_plan
 from datagen.records import InputError, Rejected, TeacherReply, TeacherRequest
 from datagen.teacher import TeacherStopped
@@ -58,7 +58,7 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
     """
     watcher.begins("planning", None)
     made = prepare(job)
-    with nothing_half_made(out), Ledger.open(out, create=True) as ledger:
+    with _ledger_for(out) as ledger:
         change = store_plan(job, made, ledger, may_supersede=replan)
         forgotten = ledger.forget_failures() if retry_failed else 0
         watcher.planned(change, ledger.progress(), forgotten)
@@ -66,6 +66,8 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
         try:
             ask(job, made.requests, ledger, watcher)
         except TeacherStopped as error:
+            if not ledger.has_replies():
+                raise InputError(str(error)) from None
             stopped = error
         watcher.begins("writing", change.planned)
         return Ran(finish(ledger, job.pack, watcher.done), stopped)
@@ -113,30 +115,29 @@ def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher) -> None:
 
 
 @contextlib.contextmanager
-def nothing_half_made(out: Path) -> Iterator[None]:
-    """Makes the folder; takes away what a run left in it that ended before its first reply."""
-    is_new, was_ours = not out.exists(), (out / FILE_NAME).exists()
+def folders_made(out: Path) -> Iterator[None]:
+    """Makes the folder and those above it; takes away the ones it made that are left empty."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out}: cannot be made: {error.strerror}") from None
     try:
         yield
-    except (InputError, KeyboardInterrupt):
-        if not was_ours and not _has_replies(out):
-            for path in out.glob(f"{FILE_NAME}*"):
-                path.unlink()
-            if is_new:
-                with contextlib.suppress(OSError):
-                    out.rmdir()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in missing:
+                folder.rmdir()
         raise
 
 
-def _has_replies(out: Path) -> bool:
-    if not (out / FILE_NAME).exists():
-        return False
-    try:
-        with Ledger.open_read_only(out) as ledger:
-            return ledger.has_replies()
-    except InputError:
-        return True  # a damaged ledger is for a person to look at, not for us to remove
+@contextlib.contextmanager
+def _ledger_for(out: Path) -> Iterator[Ledger]:
+    """The run's ledger; one that was made here and got no reply is taken away again."""
+    with folders_made(out), Ledger.open(out, create=True) as ledger:
+        try:
+            yield ledger
+        except (InputError, KeyboardInterrupt):
+            if ledger.is_new and not ledger.has_replies():
+                ledger.remove()
+            raise

@@ -61,7 +61,7 @@ class Requests:
 class Plan:
     """What would be asked, read from the annotations as it is iterated.
 
-    Iterating gives every image that is asked about with its planned units, in ascending image id;
+    Iterating gives every image that can be used with its planned units, in ascending image id;
     `excluded` and `left_out` are whole afterwards.
     """
 
@@ -87,9 +87,9 @@ class Plan:
                 self.excluded.append(usable)
                 continue
             units = list(self._units(usable))
-            if units:
-                self.images += 1
-                yield usable, units
+            self.images += bool(units)
+            # Where there is nothing to ask, the captions may still serve the stage-1 set.
+            yield usable, units
 
     def usable(self, annotation: ImageAnnotation | Excluded) -> ImageAnnotation | Excluded:
         """The image under the name its file is found by, or why it cannot be asked about."""
@@ -113,8 +113,11 @@ class Plan:
         for name in self.job.types:
             unit = Unit(annotation.image_id, name, 0)
             request = self.requests.make(unit, annotation)
-            if reason := teacher.cannot_answer(request):
-                detail = f"the {teacher.name} teacher, for {name}"
+            reason = teacher.cannot_answer(request)
+            if reason is None and request.messages and not request.messages[-1].content:
+                reason = "empty_proxy"
+            if reason is not None:
+                detail = f"the {teacher.name} teacher, asked for {name}"
                 self.excluded.append(Excluded(annotation.image_id, name, reason, detail))
                 continue
             yield PlannedUnit(unit, teacher.key(request), request.question, request.messages)
@@ -157,7 +160,8 @@ class Quote(NamedTuple):
 
     requests: int
     answered: int
-    """Units answered already, which `requests` does not count."""
+    """Units answered already, which `requests` does not count, nor does it those that failed."""
+    failed: int
     prefix_tokens: int
     """Per request, the same for every image."""
     image_tokens: int
@@ -174,6 +178,7 @@ def quote(job: Job, made: Plan, ledger: Ledger | None) -> dict[str, Quote]:
     """By response type; nothing is asked or written. With a ledger, only what it has no answer to."""
     requests: Counter[str] = Counter()
     answered: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
     image_tokens: Counter[str] = Counter()
     keys: set[str] = set()
     prefix_tokens: dict[str, int] = {}
@@ -182,6 +187,8 @@ def quote(job: Job, made: Plan, ledger: Ledger | None) -> dict[str, Quote]:
             name = planned.unit.response_type
             if ledger is not None and ledger.is_answered(planned.key):
                 answered[name] += 1
+            elif ledger is not None and ledger.has_failed(planned.key):
+                failed[name] += 1
             elif planned.key not in keys:
                 keys.add(planned.key)
                 requests[name] += 1
@@ -190,12 +197,13 @@ def quote(job: Job, made: Plan, ledger: Ledger | None) -> dict[str, Quote]:
                     if name not in prefix_tokens:
                         prefix_tokens[name] = estimate_message_tokens(prefix)
                     image_tokens[name] += estimate_message_tokens([proxy])
-    if not requests and not answered:
+    if not requests and not answered and not failed:
         raise nothing_planned(made.excluded)
     return {
         name: Quote(
             requests[name],
             answered[name],
+            failed[name],
             prefix_tokens.get(name, 0),
             image_tokens[name],
             requests[name] * job.pack.types[name].max_tokens,
@@ -207,7 +215,7 @@ def quote(job: Job, made: Plan, ledger: Ledger | None) -> dict[str, Quote]:
 def preview(job: Job, made: Plan, image_id: int | None) -> dict[str, tuple[Message, ...]]:
     """The exact messages of one image, by response type: what a teacher that reads messages gets."""
     if image_id is None:
-        image_id = next((annotation.image_id for annotation, _ in made), None)
+        image_id = next((annotation.image_id for annotation, units in made if units), None)
         if image_id is None:
             raise nothing_planned(made.excluded)
     if image_id not in made.annotations.image_ids:
@@ -228,7 +236,7 @@ def run_settings(job: Job) -> dict[str, Any]:
         "paid": job.teacher.paid,
         "model": config.model,
         "base_url": job.teacher.endpoint,
-        "types": list(job.types),
+        "reply_forms": {name: job.pack.types[name].reply_form for name in job.types},
         "proxy": job.proxy,
         "seed": config.seed,
         "limit": config.limit,

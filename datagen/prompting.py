@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from datagen import text_proxy
 from datagen.records import Frame, ImageAnnotation, InputError, Message, ProxyForm, ReplyForm
 from schemas import PackToml, ResponseTypeToml
+from schemas.llava import IMAGE_TOKEN
 
 PACKS = Path(__file__).resolve().parent.parent / "prompts"
 DEFAULT_PACK = "coco"
@@ -115,7 +116,7 @@ def load_pack(folder: Path) -> Pack:
         for name in _SHARED_FILES:
             files.setdefault(name, lent[name])
         files.setdefault(f"detail/{_QUESTIONS}", lent[f"detail/{_QUESTIONS}"])
-    return pack_from_files(files, str(folder), folder.name)
+    return pack_from_files(files, str(folder), folder.resolve().name)
 
 
 def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
@@ -128,13 +129,15 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
         type_name: _response_type(type_name, table, files, where)
         for type_name, table in settings.types.items()
     }
+    word_lists = {Path(file).stem: _lines(files[file]) for file in _SHARED_FILES}
+    _check_instructions(word_lists["alignment"], f"{where}/alignment.txt")
     return Pack(
         name=settings.name,
         proxy=settings.proxy,
         frame=settings.frame,
         sample=settings.sample,
         types=types,
-        word_lists={Path(file).stem: _lines(files[file]) for file in _SHARED_FILES},
+        word_lists=word_lists,
         files=dict(files),
     )
 
@@ -167,11 +170,14 @@ def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
         # The three published types first and in their order, others after them.
         names = [n for n in _PUBLISHED_TYPES if n in folders]
         names += [n for n in folders if n not in _PUBLISHED_TYPES]
-        return PackToml(
-            name=name,
-            proxy="llava-exact",
-            types={n: _PUBLISHED_TYPES.get(n, ResponseTypeToml(reply="pairs")) for n in names},
-        )
+        types = {n: _PUBLISHED_TYPES.get(n, ResponseTypeToml(reply="pairs")) for n in names}
+        try:
+            return PackToml(name=name, proxy="llava-exact", types=types)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InputError(
+                f"{where}/{first['loc'][1]}: cannot be a response type: {first['msg']}"
+            ) from None
     try:
         return PackToml.model_validate(tomllib.loads(files["pack.toml"]))
     except tomllib.TOMLDecodeError as error:
@@ -209,8 +215,7 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
     if table.reply == "answer":
         source = f"{name}/{_QUESTIONS}" if f"{name}/{_QUESTIONS}" in files else f"detail/{_QUESTIONS}"
         questions = _lines(files[source])
-        if not questions:
-            raise InputError(f"{where}/{source}: no questions in it: write at least one, each on a line")
+        _check_instructions(questions, f"{where}/{source}")
     return ResponseType(
         name=name,
         reply_form=table.reply,
@@ -221,6 +226,15 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
         seeds=seeds,
         questions=questions,
     )
+
+
+def _check_instructions(lines: tuple[str, ...], where: str) -> None:
+    """What a sample's first turn is drawn from, to which `<image>` is added."""
+    if not lines:
+        raise InputError(f"{where}: nothing in it: write at least one line")
+    for line in lines:
+        if IMAGE_TOKEN in line:
+            raise InputError(f"{where}: {line!r}: take {IMAGE_TOKEN} out; it is added to every sample")
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -221,6 +221,9 @@ def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
     say(f"A run would ask the {job.teacher.name} teacher {total:,} requests, about {made.images:,} images.")
     if answered:
         say(f"Answered already, and not counted below: {answered:,}.")
+    failed = sum(quote.failed for quote in quotes.values())
+    if failed:
+        say(f"Failed before, and asked again only with --retry-failed: {failed:,}.")
     if made.excluded:
         reasons = Counter(excluded.reason for excluded in made.excluded).most_common()
         say("Excluded: " + ", ".join(f"{name} {count:,}" for name, count in reasons))
@@ -265,7 +268,7 @@ def say_status(ledger: Ledger, folder: Path) -> None:
     at = f" {_plain(model)} at {ledger.setting('base_url')}" if model else ""
     _out.print(f"Teacher {ledger.setting('teacher')}{at}, pack {_plain(ledger.setting('pack'))}")
     progress = ledger.progress()
-    width = max(len(name) for name in progress)
+    width = max((len(name) for name in progress), default=0)
     _out.print(f"{'':<{width}}  planned = answered + failed + pending")
     for name, asked in progress.items():
         _out.print(
@@ -279,10 +282,12 @@ def say_status(ledger: Ledger, folder: Path) -> None:
     if prompt or completion:
         _out.print(f"Tokens: {prompt:,} in ({cached:,} cached), {completion:,} out")
     manifest = read_manifest(folder)
-    answered = {name: asked.answered for name, asked in progress.items()}
-    if manifest is None or answered != {
-        name: count.emitted + count.rejected + count.duplicate for name, count in manifest.accounting.items()
-    }:
+    finished = {
+        name: AskedSoFar(count.planned, count.emitted + count.rejected + count.duplicate, count.failed)
+        for name, count in (manifest.accounting if manifest else {}).items()
+        if count.planned
+    }
+    if manifest is None or finished != progress:
         _out.print(
             f"Not finished yet: `python -m datagen finish {_plain(str(folder))}` writes what is there."
         )

@@ -82,7 +82,8 @@ def render(proxy: TextProxy, form: ProxyForm, *, boxes: bool = True) -> str:
 def parse(text: str) -> tuple[TextProxy, ProxyForm] | None:
     """Read a proxy back, in whichever form it is written; None if it is in neither.
 
-    Seeds are kept in one form and shown in the form in use.
+    Seeds are kept in one form and shown in the form in use. Text without an object line is in
+    neither: captions in the published form cannot be told from free text.
     """
     lines = text.strip("\n").split("\n")
     if lines[0] in ("<captions>", OBJECTS_TAG):
@@ -91,10 +92,10 @@ def parse(text: str) -> tuple[TextProxy, ProxyForm] | None:
     while objects_from and _OBJECT_LINE.fullmatch(lines[objects_from - 1].rstrip()):
         objects_from -= 1
     captions = lines[:objects_from]
-    if captions and objects_from < len(lines):
-        if captions[-1].strip():
-            return None  # the blank line between captions and boxes is missing
-        captions.pop()
+    if objects_from == len(lines):
+        return None
+    if captions and captions.pop().strip():
+        return None  # the blank line between captions and boxes is missing
     objects = tuple(_parse_object(line.rstrip()) for line in lines[objects_from:])
     return TextProxy(tuple(captions), objects), "llava-exact"
 

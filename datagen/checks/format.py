@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from datagen.records import Rejected, Turn
 
 _IMAGE_TOKEN = re.compile(r"<\s*image\s*>", re.IGNORECASE)
-_SEPARATOR = re.compile(r"^\s*={3,}", re.MULTILINE)
-_BLOCK_MARKER = re.compile(r"^[\s#*_>-]*(?:question|answer)[\s#*_]*\d*[\s*_]*:", re.IGNORECASE | re.MULTILINE)
+_SEPARATOR = re.compile(r"^[ \t]*={3,}", re.MULTILINE)
+_BLOCK_MARKER = re.compile(
+    r"^[ \t#*_>-]*(?:question|answer)[ \t#*_]*\d*[ \t*_]*:", re.IGNORECASE | re.MULTILINE
+)
 _PROXY_TAG = re.compile(r"<\s*/?\s*(?:captions|objects)\b", re.IGNORECASE)
-_CHAT_TOKEN = re.compile(r"<\|[\w-]+\|>|</?s>|\[/?INST\]|<</?SYS>>")
+_CHAT_TOKEN = re.compile(r"<\|[\w-]+\|>|</?s>|\[/?INST\]|<</?SYS>>|</?think(?:ing)?>")
 # A long answer that ends inside a sentence was cut off, whatever the endpoint said.
 _UNFINISHED_AFTER_WORDS = 12
 _ENDS_INSIDE = re.compile(r"[\w,;:(\[{\-–—/&+]\Z")

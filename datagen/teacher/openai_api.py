@@ -24,6 +24,8 @@ TIMEOUT_SECONDS = 120.0
 LONGEST_RETRY_AFTER_SECONDS = 120.0
 # That many requests in a row, each after all its attempts, without one answer between: nobody is there.
 UNREACHABLE_AFTER = 8
+# "none" and the like, for servers without keys, are words that an error may well use.
+SHORTEST_SECRET = 8
 
 _RETRYABLE_STATUS = (408, 409, 429)
 
@@ -48,10 +50,14 @@ class OpenAITeacher:
     ) -> None:
         self.model = model
         self.base_url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).rstrip("/")
-        address = urlsplit(self.base_url)
-        if address.scheme not in ("http", "https"):
+        try:
+            address = urlsplit(self.base_url)
+        except ValueError as error:
+            raise InputError(f"--base-url {self.base_url}: not an address: {error}") from None
+        if address.scheme not in ("http", "https") or not address.hostname:
             raise InputError(
-                f"--base-url {base_url}: must start with http:// or https://, such as {DEFAULT_BASE_URL}"
+                f"--base-url {self.base_url}: must be an address such as {DEFAULT_BASE_URL}, "
+                "starting with http:// or https://"
             )
         if "@" in address.netloc:
             raise InputError(
@@ -81,12 +87,14 @@ class OpenAITeacher:
         return digest.hexdigest()[:32]
 
     async def start(self) -> None:
-        key = os.environ.get(KEY_VARIABLE)
+        key = os.environ.get(KEY_VARIABLE, "").strip()
         if not key:
             raise InputError(
                 f"no API key: set the environment variable {KEY_VARIABLE} "
                 "(any text will do for a server that asks for none)"
             )
+        if not (key.isascii() and key.isprintable()):
+            raise InputError(f"the key in {KEY_VARIABLE} has characters that no key has: set it again")
         self._client = openai.AsyncOpenAI(
             api_key=key,
             base_url=self.base_url,
@@ -113,7 +121,9 @@ class OpenAITeacher:
             ) from None
         except (openai.OpenAIError, TypeError, ValueError, AttributeError):
             return  # many servers have no such list; the first request will tell
-        if models and self.model not in models:
+        # Gemini lists models/NAME and Ollama NAME:latest, and both take NAME.
+        names = {name.removeprefix("models/").removesuffix(":latest") for name in models}
+        if models and self.model.removeprefix("models/").removesuffix(":latest") not in names:
             some = ", ".join(sorted(models)[:8]) + (", …" if len(models) > 8 else "")
             raise InputError(f"--model {self.model}: {where} does not serve it; it serves {some}")
 
@@ -129,9 +139,12 @@ class OpenAITeacher:
             text: str = await tenacity.AsyncRetrying(**self._retrying)(self._post, body)
         except openai.APIStatusError as error:
             raise self._status_failure(error) from None
+        except _NoCompletion as error:
+            raise self._unanswered("no_completion", str(error)) from None
         except openai.APIConnectionError as error:
             timed_out = isinstance(error, openai.APITimeoutError)
-            raise self._unanswered("timeout" if timed_out else "connection_error", error) from None
+            reason = "timeout" if timed_out else "connection_error"
+            raise self._unanswered(reason, self._reason(error)) from None
         self._failed_in_a_row = 0
         return _reply(text, time.monotonic() - started)
 
@@ -141,12 +154,15 @@ class OpenAITeacher:
 
     async def _post(self, body: bytes) -> str:
         assert self._client is not None
-        return await self._client.post(
+        text: str = await self._client.post(
             "/chat/completions",
             cast_to=str,
             content=body,
             options={"headers": {"Content-Type": "application/json"}},
         )
+        if not _is_completion(text):
+            raise _NoCompletion(" ".join(text.split())[:300])
+        return text
 
     def _body(self, request: TeacherRequest) -> bytes:
         return msgspec.json.encode(
@@ -164,34 +180,40 @@ class OpenAITeacher:
         where = self.endpoint
         if status in (401, 403):
             return TeacherStopped(f"{where} refuses the key in {KEY_VARIABLE} ({status}): {reason}")
+        if status == 402:
+            return TeacherStopped(f"{where} wants to be paid first (402): {reason}")
         if status == 404:
             return TeacherStopped(f"{where} knows no such path or model (404): {reason}: check --model")
         if code == "insufficient_quota":
             return TeacherStopped(f"{where}: the quota is spent: {reason}")
         if _retryable(error):
-            return self._unanswered("rate_limited" if status == 429 else f"http_{status}", error)
+            return self._unanswered("rate_limited" if status == 429 else f"http_{status}", reason)
         if "content_filter" in code or "content_policy" in code:
             return TeacherFailure("content_filter", reason)
         if "context_length" in code:
             return TeacherFailure("context_length", reason)
-        return TeacherFailure(f"http_{status}", reason)
+        return self._unanswered(f"http_{status}", reason)
 
-    def _unanswered(self, reason: str, error: openai.APIError) -> Exception:
+    def _unanswered(self, reason: str, detail: str) -> Exception:
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= UNREACHABLE_AFTER:
             return TeacherStopped(
-                f"{self.endpoint} answered none of the last {UNREACHABLE_AFTER} requests, "
-                f"{ATTEMPTS} attempts each ({reason}: {self._reason(error)})"
+                f"{self.endpoint} answered none of the last {UNREACHABLE_AFTER} requests "
+                f"({reason}: {detail}); --retry-failed asks those again"
             )
-        return TeacherFailure(reason, self._reason(error))
+        return TeacherFailure(reason, detail)
 
     def _reason(self, error: openai.OpenAIError) -> str:
         """One line for a person; servers have been known to echo the key."""
         text = str(error.__cause__ or error) if isinstance(error, openai.APIConnectionError) else str(error)
-        key = os.environ.get(KEY_VARIABLE)
-        if key:
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        if len(key) >= SHORTEST_SECRET:
             text = text.replace(key, "[key]")
         return " ".join(text.split())[:300] or type(error).__name__
+
+
+class _NoCompletion(Exception):
+    """A reply with status 200 that holds neither a message nor a bill, as gateways send in trouble."""
 
 
 def without_secrets(url: str) -> str:
@@ -205,7 +227,7 @@ def _retryable(error: BaseException) -> bool:
         if error.code == "insufficient_quota":
             return False
         return error.status_code in _RETRYABLE_STATUS or error.status_code >= 500
-    return isinstance(error, openai.APIConnectionError)
+    return isinstance(error, openai.APIConnectionError | _NoCompletion)
 
 
 _backoff = tenacity.wait_random_exponential(multiplier=0.5, max=30)
@@ -249,7 +271,22 @@ class _Body(msgspec.Struct):
     usage: _Usage | None = None
 
 
+class _Shape(msgspec.Struct):
+    choices: msgspec.Raw = msgspec.Raw(b"null")
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
 _decode_usage = msgspec.json.Decoder(_Body).decode
+_decode_shape = msgspec.json.Decoder(_Shape).decode
+
+
+def _is_completion(body: str) -> bool:
+    """Whether it is a reply at all, be it an odd one: it has choices, or tokens were charged for it."""
+    try:
+        shape = _decode_shape(body)
+    except msgspec.DecodeError:
+        return False
+    return bytes(shape.choices) not in (b"null", b"[]") or bytes(shape.usage) != b"null"
 
 
 def _reply(body: str, seconds: float) -> TeacherReply:

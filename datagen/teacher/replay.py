@@ -27,7 +27,7 @@ class ReplayTeacher:
         self.replies: dict[Unit, RecordedReply] = {}
         try:
             with jsonlines.open(path) as lines:
-                for number, value in enumerate(lines, 1):
+                for number, value in enumerate(lines.iter(skip_empty=True), 1):
                     self._record(RecordedReply.model_validate(value), number)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None

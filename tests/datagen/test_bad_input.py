@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from datagen.ledger import Ledger
 from datagen.prompting import PACKS
-from tests.datagen.chat_server import ChatServer
+from tests.datagen.chat_server import ChatServer, error
 from tests.datagen.scenes import good_teacher, write_coco
 from tests.datagen.test_run import datagen, manifest_of, records_of, rejections_of
 
@@ -26,9 +28,10 @@ def mutated(path: Path, mutate: Mutation) -> None:
 
 def refused(capsys: pytest.CaptureFixture[str], out: Path, *arguments: str | Path) -> str:
     """The one line a command ends with; asserts that it exits with 2 and leaves nothing."""
-    before = sorted(out.parent.iterdir())
+    before = sorted(out.parent.iterdir()) if out.parent.exists() else None
     assert datagen(*arguments, "--out", out) == 2
-    assert sorted(out.parent.iterdir()) == before, "something was written"
+    after = sorted(out.parent.iterdir()) if out.parent.exists() else None
+    assert after == before, "something was written"
     said = capsys.readouterr().err.strip()
     assert said.startswith("error: ")
     assert "\n" not in said
@@ -78,6 +81,7 @@ def test_files_about_different_images_are_refused(tmp_path: Path, capsys: pytest
         (["--teacher", "openai"], "--teacher openai needs --model"),
         (["--teacher", "replay"], "--teacher replay needs --replies"),
         (["--model", "tiny"], "--model has no meaning for --teacher programmatic"),
+        (["--types", " , "], "--types: name at least one; the pack coco has conversation"),
         (["--types", "poem"], "--types poem: the pack coco has conversation, detail, complex_reasoning"),
         (["--pack", "nowhere"], "--pack nowhere: no such pack"),
         (["--limit", "0"], "--limit 0: must be at least 1"),
@@ -114,6 +118,42 @@ def test_no_key_and_no_such_model_are_said_before_anything_is_made(
         assert "--model huge" in unknown
         assert "it serves tiny" in unknown
     assert server.requests == []
+
+
+def test_a_model_that_turns_out_not_to_be_there_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    captions, instances = write_coco(tmp_path)
+    with ChatServer(lambda body, attempt: error(404), models=[]) as server:
+        said = refused(
+            capsys, tmp_path / "a" / "b", "run", "--captions", captions, "--instances", instances,
+            "--teacher", "openai", "--model", "tiny", "--base-url", server.base_url,
+        )  # fmt: skip
+    assert "knows no such path or model (404)" in said
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("command", ["finish", "status"])
+def test_a_folder_without_a_run_is_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        assert datagen(command, folder) == 2
+        assert f"error: {folder}: holds no run (no ledger.sqlite)" in capsys.readouterr().err
+    with Ledger.open(tmp_path, create=True):
+        pass  # as a run leaves it that was killed while planning
+    assert datagen(command, tmp_path) == (2 if command == "finish" else 0)
+    printed = capsys.readouterr()
+    assert "planned yet" in printed.err or "nothing is asked yet" in printed.out
+
+
+def test_a_path_that_cannot_be_written_down_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    captions, _ = write_coco(tmp_path)
+    odd = captions.rename(tmp_path / os.fsdecode(b"cap\xff.json"))
+    assert "not a name in UTF-8: rename it" in refused(capsys, tmp_path / "out", "run", "--captions", odd)
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

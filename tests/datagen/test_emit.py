@@ -8,11 +8,21 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from datagen.emit import MANIFEST, Emission, explained, instruction_record, read_manifest, sample_id
+from datagen.emit import (
+    MANIFEST,
+    TEMPORARY,
+    Emission,
+    explained,
+    instruction_record,
+    read_manifest,
+    sample_id,
+)
 from datagen.records import InputError, Turn, Unit
 from schemas import OutputFile, RunManifest
 from schemas.run import TokenUsage
@@ -103,10 +113,50 @@ def test_files_of_the_run_before_that_are_not_made_again_go(tmp_path: Path) -> N
 
 
 def test_what_a_killed_run_left_is_swept_away(tmp_path: Path) -> None:
-    (tmp_path / "poem.json.tmp").write_text("[half")
+    (tmp_path / TEMPORARY).mkdir()
+    (tmp_path / TEMPORARY / "poem.json").write_text("[half")
     with Emission(tmp_path, ["detail.json"]) as emission:
         emission.commit(manifest(emission.close_files()))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["detail.json", MANIFEST]
+
+
+def test_files_of_other_people_stay(tmp_path: Path) -> None:
+    (tmp_path / "notes.tmp").write_text("mine")
+    with Emission(tmp_path, ["detail.json"]) as emission:
+        emission.commit(manifest(emission.close_files()))
+    assert (tmp_path / "notes.tmp").read_text() == "mine"
+
+
+KILLED_AFTER = """
+import os, pathlib, signal, sys
+from datagen.emit import Emission
+from tests.datagen.test_emit import RECORD, manifest
+
+replace, renames = pathlib.Path.replace, []
+
+def counting(self, target):
+    if len(renames) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    renames.append(target)
+    return replace(self, target)
+
+pathlib.Path.replace = counting
+with Emission(pathlib.Path(sys.argv[1]), ["a.json", "b.json"]) as emission:
+    emission.add("a.json", RECORD)
+    emission.commit(manifest(emission.close_files()))
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2, 3])
+def test_a_folder_killed_while_it_was_committed_has_no_manifest(tmp_path: Path, renames: int) -> None:
+    with Emission(tmp_path, ["a.json", "b.json"]) as emission:
+        emission.commit(manifest(emission.close_files()))
+    killed = subprocess.run([sys.executable, "-c", KILLED_AFTER, str(tmp_path), str(renames)], check=False)
+    whole = renames == 3
+    assert killed.returncode == (0 if whole else -signal.SIGKILL)
+    assert (read_manifest(tmp_path) is not None) == whole
+    for name in ("a.json", "b.json"):
+        json.loads((tmp_path / name).read_text())  # each is whole, the old one or the new
 
 
 def test_a_disk_that_fills_while_writing_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:

@@ -114,6 +114,34 @@ def test_a_plan_that_uses_less_than_half_of_what_was_paid_is_not_made(folder: Pa
         assert ledger.superseded() == 4, "and nothing is lost"
 
 
+def test_a_plan_without_units_leaves_the_one_before(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(1, "a")])
+        assert plan(ledger, [], may_supersede=True).planned == 0
+        assert [key for _, key, _ in ledger.unanswered()] == ["a"]
+
+
+def test_the_smallest_and_the_largest_id_are_asked_too(folder: Path) -> None:
+    ids = [-(2**63), -1, 0, 2**63 - 1]
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(n, f"key {n}") for n in ids])
+        for by_image in (False, True):
+            assert [u.image_id for u, _, _ in ledger.unanswered(by_image=by_image)] == ids
+
+
+def test_damage_met_while_reading_is_one_line(folder: Path) -> None:
+    with Ledger.open(folder, create=True) as ledger:
+        plan(ledger, [unit(n, f"key {n}") for n in range(500)])
+    path = folder / FILE_NAME
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
+    with (
+        pytest.raises(InputError, match="not a ledger, or a damaged one"),
+        Ledger.open_read_only(folder) as ledger,
+    ):
+        list(ledger.outcomes())
+
+
 def test_a_reply_that_comes_after_a_failure_counts(folder: Path) -> None:
     with Ledger.open(folder, create=True) as ledger:
         plan(ledger, [unit(1, "a")])
@@ -168,6 +196,10 @@ def test_what_is_no_ledger_is_said_so(folder: Path, opened: object) -> None:
     with pytest.raises(InputError, match="not a ledger, or a damaged one"):
         opened(folder)
     (folder / FILE_NAME).unlink()
+    (folder / FILE_NAME).touch()
+    if opened == Ledger.open_read_only:
+        with pytest.raises(InputError, match="empty, so there is no run yet"):
+            opened(folder)
     with sqlite3.connect(folder / FILE_NAME) as db:
         db.execute("CREATE TABLE mine (x)")
     with pytest.raises(InputError, match="not a ledger of vitkit's"):

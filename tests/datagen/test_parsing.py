@@ -127,3 +127,9 @@ def test_a_body_gives_text_and_finish_reason() -> None:
     body = '{"choices": [{"message": {"content": "A dog."}, "finish_reason": "length"}]}'
     assert reply_text(body, is_chat_completion=True) == ("A dog.", "length")
     assert reply_text("A dog.", is_chat_completion=False) == ("A dog.", "stop")
+
+
+def test_the_thoughts_of_a_reasoning_model_are_not_its_reply() -> None:
+    content = "<think>\nThey want a dog.\n</think>\n\nA dog."
+    body = json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+    assert reply_text(body, is_chat_completion=True) == ("A dog.", "stop")

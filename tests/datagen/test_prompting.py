@@ -61,6 +61,13 @@ def test_exact_conversation_proxies_carry_captions_only_seeds_too(tmp_path: Path
     assert [message.content for message in messages] == ["You are conversation.", "A cat.", PAIRS, "A dog."]
 
 
+def test_a_folder_that_cannot_be_a_type_is_named(tmp_path: Path) -> None:
+    folder = published(tmp_path / "theirs")
+    (folder / "conversation").rename(folder / "Small-Talk")
+    with pytest.raises(InputError, match="theirs/Small-Talk: cannot be a response type"):
+        load_pack(folder)
+
+
 @pytest.mark.parametrize(
     ("written", "form", "shown"), [(EXACT, "grounded", GROUNDED), (GROUNDED, "llava-exact", EXACT)]
 )
@@ -71,7 +78,7 @@ def test_seeds_are_shown_in_the_form_in_use(tmp_path: Path, written: str, form: 
 
 
 def test_a_seed_in_free_text_is_shown_as_it_stands(tmp_path: Path) -> None:
-    free = "A cat.\ncat: [0.1, 0.2, 0.3, 0.4]"
+    free = "Chest, PA view.\n  No effusion.\n<objects> none"
     pack = load_pack(published(tmp_path / "theirs", caps=free))
     assert Prompter(pack.types["detail"], "grounded").messages(IMAGE)[1].content == free
 
@@ -108,9 +115,12 @@ def mine(tmp_path: Path) -> Path:
         ("detail/system_message.txt", " \n", "mine/detail/system_message.txt: empty"),
         ("detail/001_conv.txt", None, "mine/detail/001_conv.txt: missing"),
         ("detail/001_caps.txt", None, "mine/detail/001_caps.txt: missing"),
-        ("detail/questions.txt", "# none\n", "mine/detail/questions.txt: no questions in it"),
+        ("detail/questions.txt", "# none\n", "mine/detail/questions.txt: nothing in it"),
         ("conversation/000_conv.txt", "Hello.", "mine/conversation/000_conv.txt: the seed is not a reply"),
         ("detail/000_conv.txt", "The caption says so.", "would be kept: leak: answer 1: 'caption'"),
+        ("detail/questions.txt", "<image> What?", "take <image> out"),
+        ("alignment.txt", "# none\n", "mine/alignment.txt: nothing in it"),
+        ("alignment.txt", "Describe <image>.", "take <image> out"),
         ("leaks.txt", "re:(", "word list: 're:(' is not a regular expression"),
     ],
 )

@@ -286,7 +286,7 @@ def test_two_units_with_the_same_request_share_one_reply(tmp_path: Path) -> None
             "--out", out,
         )  # fmt: skip
     assert len(server.requests) == 1
-    assert manifest_of(out).accounting["detail"].emitted in (1, 2)
+    assert manifest_of(out).accounting["detail"] == accounting(planned=2, emitted=1, duplicate=1)
 
 
 def test_finish_after_a_word_list_changed_drops_more_without_a_call(tmp_path: Path) -> None:
@@ -385,17 +385,63 @@ def test_captions_makes_the_alignment_set_alone(tmp_path: Path) -> None:
     assert datagen("captions", *files, "--out", tmp_path / "b") == 2
 
 
+def test_the_stage_1_set_does_not_depend_on_what_is_asked(tmp_path: Path) -> None:
+    captions, _ = write_coco(tmp_path)  # the embedded teacher has no reasoning to offer about some
+    assert datagen("captions", "--captions", captions, "--out", tmp_path / "a") == 0
+    assert datagen("run", "--captions", captions, "--types", "detail", "--out", tmp_path / "b") == 0
+    content = json.loads(captions.read_text())
+    content["annotations"].append({"id": 99, "image_id": 6, "caption": "牧場に立つ牛"})
+    captions.write_text(json.dumps(content))
+    assert contents_of(tmp_path / "a", "alignment.json") == contents_of(tmp_path / "b", "alignment.json")
+
+
+def test_an_image_of_which_the_proxy_says_nothing_is_not_asked_about(tmp_path: Path) -> None:
+    _, instances = write_coco(tmp_path)
+    out = tmp_path / "out"
+    with ChatServer(good_teacher) as server:
+        datagen("run", "--instances", instances, *openai(server), "--proxy", "llava-exact", "--out", out)
+    assert len(server.requests) == 12
+    assert manifest_of(out).reasons["excluded"] == {"empty_proxy": 6}
+    assert manifest_of(out).accounting["conversation"] == accounting(excluded=6)
+
+
+def test_a_pack_that_checks_nothing_still_emits_what_trainers_can_read(tmp_path: Path) -> None:
+    out, pack = tmp_path / "out", tmp_path / "pack"
+    make_pack(pack)
+    (pack / "pack.toml").write_text('name = "mine"\n[types.plain]\nreply = "answer"\nchecks = []\n')
+    with ChatServer(scripted({"number 2 ": completion("An <image> of a horse.")})) as server:
+        datagen("run", *inputs(tmp_path), *openai(server), "--pack", pack, "--out", out)
+    assert manifest_of(out).reasons["rejected"] == {"image_token_in_text": 1}
+
+
+def test_a_reply_form_that_changed_is_said_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, pack = tmp_path / "out", tmp_path / "pack"
+    make_pack(pack)
+    with ChatServer(good_teacher) as server:
+        datagen("run", *inputs(tmp_path), *openai(server), "--pack", pack, "--out", out)
+    before = contents_of(out, "plain.json", "manifest.json")
+    (pack / "pack.toml").write_text('name = "mine"\n[types.plain]\nreply = "pairs"\n')
+    capsys.readouterr()
+    assert datagen("finish", out) == 2
+    assert "now wants plain as 'pairs', but what is here was asked for as 'answer'" in capsys.readouterr().err
+    assert contents_of(out, "plain.json", "manifest.json") == before
+
+
 def test_quote_counts_only_what_is_not_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, files = tmp_path / "out", inputs(tmp_path)
     with ChatServer(good_teacher) as server:
         datagen("quote", *files, *openai(server))
         assert "would ask the openai teacher 18 requests, about 6 images" in capsys.readouterr().out
+        server.script = scripted({"number 2 ": error(400)})
         datagen("run", *files, *openai(server), "--limit", "4", "--out", out)
         capsys.readouterr()
         datagen("quote", *files, *openai(server), "--out", out)
     said = capsys.readouterr().out
     assert "would ask the openai teacher 6 requests" in said
-    assert "Answered already, and not counted below: 12." in said
+    assert "Answered already, and not counted below: 9." in said
+    assert "Failed before, and asked again only with --retry-failed: 3." in said
 
 
 def test_preview_shows_the_very_messages_that_are_sent(
@@ -508,6 +554,38 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_keeps_it(tmp_path: Path) -> None
         assert len(server.requests) == 18
 
 
+INTERRUPTED_IN = """
+import os, signal, sys
+from datagen import pipeline
+from datagen.__main__ import main
+
+def interrupted(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+
+setattr(pipeline, sys.argv.pop(1), interrupted)
+main()
+"""
+
+
+@pytest.mark.parametrize(("step", "stored"), [("prepare", 0), ("store_plan", 0), ("finish", 18)])
+def test_ctrl_c_at_any_step_is_one_line_and_keeps_what_is_stored(
+    tmp_path: Path, step: str, stored: int
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", INTERRUPTED_IN, step, "run", *inputs(tmp_path), "--out", out]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 130
+    assert ended.stderr.strip().splitlines()[-1] == (
+        "error: interrupted; every reply stored is kept: run the same command to continue"
+    )
+    assert "Traceback" not in ended.stderr
+    if not stored:
+        assert not out.exists()
+        return
+    with Ledger.open_read_only(out) as ledger:
+        assert sum(progress.answered for progress in ledger.progress().values()) == stored
+
+
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, files = tmp_path / "out", inputs(tmp_path)
     out.mkdir()
@@ -516,6 +594,7 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path, capsys: pytest.Captu
             assert datagen("run", *files, *openai(server), "--out", out) == 2
         assert "another run is using this folder" in capsys.readouterr().err
         assert server.requests == []
+        assert (out / "ledger.sqlite").exists(), "the other run's ledger is not ours to remove"
 
 
 def test_a_reply_the_pack_does_not_expect_is_shown_whole(tmp_path: Path) -> None:

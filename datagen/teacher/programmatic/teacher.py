@@ -46,7 +46,7 @@ class ProgrammaticTeacher:
         """Why there is nothing to ask, or None. Where it is None, `ask` has an answer."""
         response_type = request.unit.response_type
         if response_type not in RESPONSE_TYPES:
-            return "type_not_known"
+            return "type_not_written"
         return None if _has_something(self._facts(request), response_type) else "nothing_to_say"
 
     def key(self, request: TeacherRequest) -> str:

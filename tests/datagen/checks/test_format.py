@@ -33,6 +33,7 @@ def test_good_answers_pass(answer: str) -> None:
         ("A dog.</captions>", "leftover_tag"),
         ("A dog.<|im_end|>", "chat_token_in_text"),
         ("A dog. [/INST]", "chat_token_in_text"),
+        ("I think so.</think> A dog.", "chat_token_in_text"),
         ("A dog.\n===\nmore.", "leftover_separator"),
         ("A dog.\nQuestion: what?", "leftover_marker"),
         ("**Answer 2:** A dog.", "leftover_marker"),

@@ -95,12 +95,25 @@ def test_the_body_is_sent_as_planned_and_the_reply_kept_as_it_came() -> None:
     assert server.authorizations == {f"Bearer {KEY}"}
 
 
-def test_a_reply_without_usage_or_without_sense_is_kept_too() -> None:
-    replies, _, _ = ask(sequence(Answer(b"<html>"), Answer(b'{"choices": []}')), [request(), request()])
+def test_an_odd_reply_is_kept_if_it_may_have_been_charged_for() -> None:
+    bodies = ['{"choices": [{}]}', '{"choices": [], "usage": {"prompt_tokens": 7}}']
+    replies, _, _ = ask(sequence(*(Answer(body.encode()) for body in bodies)), [request(), request()])
     assert [r._replace(seconds=0) for r in replies if isinstance(r, TeacherReply)] == [
-        TeacherReply("<html>", True),
-        TeacherReply('{"choices": []}', True),
+        TeacherReply(bodies[0], True),
+        TeacherReply(bodies[1], True, prompt_tokens=7),
     ]
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>busy</html>", b'{"error": {"message": "overloaded"}}', b'{"choices": []}']
+)
+def test_trouble_with_status_200_is_asked_again_and_is_no_reply(body: bytes) -> None:
+    (reply,), waits, _ = ask(sequence(Answer(body), completion("A dog.")))
+    assert isinstance(reply, TeacherReply)
+    assert len(waits) == 1
+    (failure,), _, _ = ask(lambda body_, attempt: Answer(body))
+    assert isinstance(failure, TeacherFailure)
+    assert failure.reason == "no_completion"
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503])
@@ -161,6 +174,7 @@ def test_what_will_not_pass_fails_that_request_at_once(answer: Answer, reason: s
         (error(401), "refuses the key in OPENAI_API_KEY"),
         (error(403), "refuses the key in OPENAI_API_KEY"),
         (error(404), "check --model"),
+        (error(402), "wants to be paid first"),
         (error(429, "insufficient_quota"), "the quota is spent"),
     ],
 )
@@ -177,6 +191,16 @@ def test_an_endpoint_that_answers_nobody_stops_the_run() -> None:
     assert [type(result) for result in results] == [TeacherFailure] * (UNREACHABLE_AFTER - 1) + [
         TeacherStopped
     ]
+
+
+def test_one_that_refuses_every_request_stops_the_run() -> None:
+    requests = [request(text=str(n)) for n in range(UNREACHABLE_AFTER)]
+    results, _, server = ask(
+        lambda body, attempt: error(400, message="max_tokens is not supported"), requests
+    )
+    assert isinstance(results[-1], TeacherStopped)
+    assert "max_tokens is not supported" in str(results[-1])
+    assert len(server.requests) == UNREACHABLE_AFTER
 
 
 def test_an_echoed_key_is_not_shown() -> None:
@@ -224,9 +248,29 @@ def test_a_server_that_lists_no_models_is_asked_anyway() -> None:
         start(server.base_url)
 
 
-def test_an_address_without_a_scheme_is_refused() -> None:
-    with pytest.raises(InputError, match="--base-url localhost:8000: must start with http://"):
-        OpenAITeacher("tiny", "localhost:8000")
+@pytest.mark.parametrize("address", ["localhost:8000", "http://", "http:///v1", "http://[::1"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match=r"--base-url .*: (must be|not) an address"):
+        OpenAITeacher("tiny", address)
+
+
+@pytest.mark.parametrize(("served", "model"), [("models/tiny", "tiny"), ("tiny:latest", "tiny")])
+def test_a_model_is_known_by_the_names_that_servers_list_it_under(served: str, model: str) -> None:
+    with ChatServer(sequence(), models=[served]) as server:
+        start(server.base_url, model)
+
+
+def test_white_space_around_the_key_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\n")
+    _, _, server = ask(sequence(completion("A dog.")))
+    assert server.authorizations == {f"Bearer {KEY}"}
+
+
+def test_a_key_that_cannot_be_one_is_said_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-…")
+    with pytest.raises(InputError, match="has characters that no key has: set it again") as caught:
+        start("http://127.0.0.1:9/v1")
+    assert "…" not in str(caught.value)
 
 
 def test_the_key_names_everything_that_decides_the_reply_and_nothing_else() -> None:

@@ -189,7 +189,7 @@ def test_the_three_forms_hold_the_same_turns() -> None:
 
 
 def test_an_unknown_type_is_not_planned() -> None:
-    assert ProgrammaticTeacher().cannot_answer(request(STREET, "poetry")) == "type_not_known"
+    assert ProgrammaticTeacher().cannot_answer(request(STREET, "poetry")) == "type_not_written"
 
 
 @pytest.mark.parametrize(
