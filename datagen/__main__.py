@@ -97,21 +97,28 @@ def _run_options(
     )
 
 
-def _with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a run, as its first argument `config`."""
-    shared = inspect.signature(_run_options, eval_str=True).parameters
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+def _with_run_options(*, without: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a run, but for some, as its first argument `config`."""
+    shared = dict(inspect.signature(_run_options, eval_str=True).parameters)
+    for name in without.split():
+        del shared[name]
 
-    @functools.wraps(command)
-    def with_options(**values: Any) -> None:
-        config = _run_options(**{name: values.pop(name) for name in shared})
-        command(config, **values)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
 
-    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    parameters += [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in shared.values()]
-    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return with_options
+        @functools.wraps(command)
+        def with_options(**values: Any) -> None:
+            config = _run_options(**{name: values.pop(name) for name in shared})
+            command(config, **values)
+
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())
+        ]
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return with_options
+
+    return decorate
 
 
 def _command(function: Callable[..., None]) -> Callable[..., None]:
@@ -134,7 +141,7 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The --out f
 
 
 @_command
-@_with_run_options
+@_with_run_options()
 def run(
     config: RunConfig,
     out: OutOption,
@@ -162,7 +169,7 @@ def run(
 
 
 @_command
-@_with_run_options
+@_with_run_options(without="concurrency")
 def quote(
     config: RunConfig,
     out: Annotated[
@@ -183,7 +190,7 @@ def quote(
 
 
 @_command
-@_with_run_options
+@_with_run_options(without="teacher model base_url replies limit concurrency")
 def preview(
     config: RunConfig,
     image_id: Annotated[
@@ -205,7 +212,7 @@ def preview(
 
 
 @_command
-@_with_run_options
+@_with_run_options(without="teacher model base_url replies types proxy concurrency")
 def captions(config: RunConfig, out: OutOption) -> None:
     """The stage-1 alignment set alone: image, short instruction, one caption. No teacher is asked."""
     job = check_config(config)
@@ -220,7 +227,7 @@ def finish(folder: FolderArgument) -> None:
     """Parse, check, deduplicate and write again from the ledger, without one call."""
     with Ledger.open(folder) as ledger:
         manifest = finishing.finish(ledger)
-    terminal.say_summary(manifest, folder)
+    terminal.say_summary(manifest, folder, again="the `run` that began it")
     _exit_unless_finished(manifest)
 
 

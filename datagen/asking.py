@@ -124,19 +124,19 @@ def _on_signals(
 ) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
-    def interrupt() -> None:
+    def interrupt(*_: object) -> None:
         if asking.interrupted:
             for worker in workers:
-                worker.cancel()
+                loop.call_soon_threadsafe(worker.cancel)
         else:
             asking.interrupted = True
             on_interrupt()
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        loop.add_signal_handler(number, interrupt)
+    # Not the loop's own handlers: they wait for its next turn, and a teacher that never waits
+    # keeps every worker busy until then.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)

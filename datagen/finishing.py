@@ -44,6 +44,7 @@ class Judge:
             response_type.name: make_checks(response_type.checks, pack.word_lists)
             for response_type in pack.types.values()
         }
+        (self._refusal,) = make_checks(["refusals"], pack.word_lists)
 
     def __call__(
         self, response_type: str, body: str, is_chat_completion: bool, question: str | None
@@ -53,7 +54,9 @@ class Judge:
             return text
         parsed = parse_reply(*text, self.pack.types[response_type].reply_form, question)
         if isinstance(parsed, Rejected):
-            return parsed
+            # A refusal is in no form; it is to be counted as what it is.
+            looks_for_refusals = "refusals" in self.pack.types[response_type].checks
+            return (looks_for_refusals and self._refusal([Turn("", text[0])])) or parsed
         for check in self._checks[response_type]:
             if rejected := check(parsed.turns):
                 return rejected
@@ -68,7 +71,10 @@ def check_pack(pack: Pack, where: str) -> None:
 
     Raises InputError naming the seed and what is wrong with it.
     """
-    judge = Judge(pack)
+    try:
+        judge = Judge(pack)
+    except InputError as error:
+        raise InputError(f"{where}/{error}") from None
     for response_type in pack.types.values():
         question = response_type.questions[0] if response_type.questions else None
         for seed in response_type.seeds:
@@ -77,7 +83,7 @@ def check_pack(pack: Pack, where: str) -> None:
                 raise InputError(
                     f"{where}/{seed.name}_conv.txt: the seed is not a reply that would be kept: "
                     f"{judged.reason}{': ' if judged.detail else ''}{judged.detail} "
-                    f"(the type's reply is {response_type.reply_form!r})"
+                    f"(the type's reply is {response_type.reply_form!r}): change the seed, or the rule"
                 )
 
 

@@ -102,6 +102,8 @@ class PlanChange(NamedTuple):
 
     planned: int
     answered: int
+    superseded: int
+    """Replies that the old plan used and the new one does not."""
     paid_superseded: int
     """Paid replies that the old plan used and the new one does not."""
     paid_before: int
@@ -227,9 +229,9 @@ class Ledger:
         """
         orders = {name: order for order, name in enumerate(response_types)}
         prefixes: dict[tuple[Message, ...], int] = {}
-        paid_in_plan = "SELECT DISTINCT key FROM units JOIN replies USING (key) WHERE paid"
+        used = "SELECT DISTINCT key, paid FROM units JOIN replies USING (key)"
         with self._transaction():
-            self._db.execute(f"CREATE TEMP TABLE IF NOT EXISTS paid_before AS {paid_in_plan}")
+            self._db.execute(f"CREATE TEMP TABLE IF NOT EXISTS used_before AS {used}")
             for table in ("settings", "images", "units", "excluded", "left_out"):
                 self._db.execute(f"DELETE FROM {table}")
             self._db.executemany(
@@ -246,12 +248,14 @@ class Ledger:
             planned_units, answered = self._db.execute(
                 "SELECT count(*), count(replies.key) FROM units LEFT JOIN replies USING (key)"
             ).fetchone()
-            paid_before, superseded = self._db.execute(
-                "SELECT count(*), count(*) FILTER (WHERE key NOT IN (SELECT key FROM units)) FROM paid_before"
+            paid_before, superseded, paid_superseded = self._db.execute(
+                """SELECT coalesce(sum(paid), 0), count(*) FILTER (WHERE is_superseded),
+                    coalesce(sum(paid) FILTER (WHERE is_superseded), 0)
+                FROM (SELECT paid, key NOT IN (SELECT key FROM units) AS is_superseded FROM used_before)"""
             ).fetchone()
-            self._db.execute("DROP TABLE paid_before")
-            change = PlanChange(planned_units, answered, superseded, paid_before)
-            if not planned_units or (not may_supersede and superseded * 2 > paid_before):
+            self._db.execute("DROP TABLE used_before")
+            change = PlanChange(planned_units, answered, superseded, paid_superseded, paid_before)
+            if not planned_units or (not may_supersede and paid_superseded * 2 > paid_before):
                 self._db.execute("ROLLBACK")
         return change
 

@@ -215,8 +215,12 @@ def quote(job: Job, made: Plan, ledger: Ledger | None) -> dict[str, Quote]:
 def preview(job: Job, made: Plan, image_id: int | None) -> dict[str, tuple[Message, ...]]:
     """The exact messages of one image, by response type: what a teacher that reads messages gets."""
     if image_id is None:
-        image_id = next((annotation.image_id for annotation, units in made if units), None)
-        if image_id is None:
+        for each in map(made.usable, made.annotations):
+            if isinstance(each, ImageAnnotation):
+                image_id = each.image_id
+                break
+            made.excluded.append(each)
+        else:
             raise nothing_planned(made.excluded)
     if image_id not in made.annotations.image_ids:
         raise InputError(f"--image-id {image_id}: no annotation file lists this image")

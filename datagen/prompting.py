@@ -75,6 +75,8 @@ class Pack:
     types: Mapping[str, ResponseType]
     word_lists: Mapping[str, tuple[str, ...]]
     """`leaks`, `refusals` and `alignment`: the lines of the text files of those names."""
+    folders_without_table: tuple[str, ...]
+    """Folders with prompts for which pack.toml has no table, and which are not used."""
     files: Mapping[str, str]
     """Every file the pack was made of, by path inside it, what the default pack lent included."""
 
@@ -138,6 +140,7 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
         sample=settings.sample,
         types=types,
         word_lists=word_lists,
+        folders_without_table=tuple(folder for folder in _type_folders(files) if folder not in types),
         files=dict(files),
     )
 
@@ -160,9 +163,13 @@ def _read_files(folder: Path) -> dict[str, str]:
     return files
 
 
+def _type_folders(files: Mapping[str, str]) -> list[str]:
+    return sorted({PurePosixPath(path).parts[0] for path in files if path.endswith("/system_message.txt")})
+
+
 def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
     if "pack.toml" not in files:
-        folders = sorted({PurePosixPath(p).parts[0] for p in files if p.endswith("/system_message.txt")})
+        folders = _type_folders(files)
         if not folders:
             raise InputError(
                 f"{where}: not a prompt pack: it has neither pack.toml nor a folder with system_message.txt"

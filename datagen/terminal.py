@@ -25,6 +25,7 @@ from datagen.emit import ALIGNMENT, COMBINED, REJECTED, read_manifest
 from datagen.ledger import Ledger, PlanChange
 from datagen.ledger import Progress as AskedSoFar
 from datagen.planning import Plan, Quote
+from datagen.prompting import PACKS
 from datagen.records import Message
 from schemas import Accounting, RunManifest
 
@@ -46,9 +47,19 @@ def say_job(job: Job, out: Path) -> None:
         )
     model = f" {_plain(job.config.model)} at {job.teacher.endpoint}" if job.config.model else ""
     _out.print(
-        f"Teacher {job.teacher.name}{model}, pack {_plain(job.pack.name)}, {job.proxy} proxies, "
+        f"Teacher {job.teacher.name}{model}, pack {_plain(_pack_name(job))}, {job.proxy} proxies, "
         f"types {', '.join(job.types)}, into {_plain(str(out))}"
     )
+    for folder in job.pack.folders_without_table:
+        _out.print(
+            f"{_plain(str(job.pack_folder))}/{_plain(folder)} is not used: pack.toml has no "
+            f"\\[types.{_plain(folder)}]"
+        )
+
+
+def _pack_name(job: Job) -> str:
+    """A shipped pack by its name, any other with its folder: copies often keep the name."""
+    return job.pack.name if job.pack_folder.parent == PACKS else f"{job.pack.name} ({job.pack_folder})"
 
 
 class RunWatcher:
@@ -103,8 +114,11 @@ class RunWatcher:
             parts.append(f"{failed:,} failed before (--retry-failed asks them again)")
         self._bar.stop()
         _out.print("Samples: " + ", ".join(parts))
-        if change.paid_superseded:
-            _out.print(f"{change.paid_superseded:,} paid replies are no longer used; they stay in the ledger")
+        if change.superseded:
+            _out.print(
+                f"This plan replaces another: {change.superseded:,} replies are no longer used; they stay in "
+                "the ledger"
+            )
         if self.total:
             self.begins("asking", self.total)
 
@@ -128,7 +142,8 @@ class RunWatcher:
         _err.print("stopping: waiting for what is in flight (Ctrl-C again does not wait)")
 
 
-def say_summary(manifest: RunManifest, out: Path) -> None:
+def say_summary(manifest: RunManifest, out: Path, *, again: str = "the same command") -> None:
+    """`again` is what asks the pending: after `run` the same command, after `finish` another."""
     _out.print()
     _say_accounting(manifest.accounting)
     _say_reasons(manifest)
@@ -141,13 +156,13 @@ def say_summary(manifest: RunManifest, out: Path) -> None:
     _out.print()
     _out.print(f"Written to {_plain(str(out))}/")
     for output in manifest.outputs:
-        _out.print(f"  {output.name:<26} {output.records:>9,} {_what(output.name)}")
+        _out.print(f"  {output.name:<26} {output.records:>9,} {_what(output.name, output.records)}")
     _out.print(f"  {'manifest.json':<26} {'':>9} what was run, on what, and where every sample went")
     failed = sum(count.failed for count in manifest.accounting.values())
     pending = sum(count.pending for count in manifest.accounting.values())
     _out.print()
     if failed or pending:
-        again = "the same command" if not failed else "the same command with --retry-failed"
+        again += " with --retry-failed" if failed else ""
         _out.print(
             f"Not finished: {failed:,} failed, {pending:,} pending. Next: {again} asks just those again."
         )
@@ -199,14 +214,15 @@ def _say_left_out(out: Path, most: int = 5) -> None:
             shown += 1
 
 
-def _what(name: str) -> str:
+def _what(name: str, records: int) -> str:
+    ending = "" if records == 1 else "s"
     if name == COMBINED:
-        return "samples in all, LLaVA JSON"
+        return f"sample{ending} in all, LLaVA JSON"
     if name == ALIGNMENT:
-        return "image-caption pairs for stage 1, LLaVA JSON"
+        return f"image-caption pair{ending} for stage 1, LLaVA JSON"
     if name == REJECTED:
-        return "lines: everything that did not become a sample, and why"
-    return "samples"
+        return f"line{ending}: everything that did not become a sample, and why"
+    return f"sample{ending}"
 
 
 def say_alignment(manifest: RunManifest, out: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from datagen.checks.format import check_format
 from datagen.checks.phrases import PhraseCheck
-from datagen.records import Rejected, Turn
+from datagen.records import InputError, Rejected, Turn
 
 Check = Callable[[Sequence[Turn]], Rejected | None]
 
@@ -16,14 +16,20 @@ Check = Callable[[Sequence[Turn]], Rejected | None]
 def make_checks(names: Sequence[str], word_lists: Mapping[str, Sequence[str]]) -> list[Check]:
     """The named checks, in order.
 
-    Raises InputError for a pattern in a word list that is not a regular expression.
+    Raises InputError, naming the list, for a pattern in it that is not a regular expression.
     """
     makers: dict[str, Callable[[], Check]] = {
         "format": lambda: check_format,
         "refusals": lambda: PhraseCheck("refusal", word_lists["refusals"], answers_only=True),
         "leaks": lambda: PhraseCheck("leak", word_lists["leaks"]),
     }
-    return [makers[name]() for name in names]
+    checks = []
+    for name in names:
+        try:
+            checks.append(makers[name]())
+        except InputError as error:
+            raise InputError(f"{name}.txt: {error}") from None
+    return checks
 
 
 __all__ = ["Check", "PhraseCheck", "check_format", "make_checks"]

@@ -67,7 +67,7 @@ def _compile(phrase: str) -> re.Pattern[str]:
     try:
         return re.compile(expression, re.IGNORECASE)
     except re.error as error:
-        raise InputError(f"word list: {phrase!r} is not a regular expression: {error}") from None
+        raise InputError(f"{phrase!r} is not a regular expression: {error}") from None
 
 
 def _needles(pattern: re.Pattern[str]) -> tuple[str, ...]:

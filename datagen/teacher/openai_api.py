@@ -183,7 +183,10 @@ class OpenAITeacher:
         if status == 402:
             return TeacherStopped(f"{where} wants to be paid first (402): {reason}")
         if status == 404:
-            return TeacherStopped(f"{where} knows no such path or model (404): {reason}: check --model")
+            return TeacherStopped(
+                f"{where} knows no such path or model: check --base-url (most end in /v1) and --model "
+                f"({reason})"
+            )
         if code == "insufficient_quota":
             return TeacherStopped(f"{where}: the quota is spent: {reason}")
         if _retryable(error):

@@ -130,7 +130,7 @@ def test_a_model_that_turns_out_not_to_be_there_leaves_nothing(
             capsys, tmp_path / "a" / "b", "run", "--captions", captions, "--instances", instances,
             "--teacher", "openai", "--model", "tiny", "--base-url", server.base_url,
         )  # fmt: skip
-    assert "knows no such path or model (404)" in said
+    assert "knows no such path or model: check --base-url (most end in /v1) and --model" in said
     assert not (tmp_path / "a").exists()
 
 

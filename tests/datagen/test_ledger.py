@@ -105,9 +105,11 @@ def test_a_plan_that_uses_less_than_half_of_what_was_paid_is_not_made(folder: Pa
         plan(ledger, [unit(n, f"old {n}") for n in range(4)])
         ledger.store([(f"old {n}", TeacherReply("body", True)) for n in range(4)], [], paid=True)
         half = [unit(0, "old 0"), unit(1, "old 1"), unit(2, "new 2"), unit(3, "new 3")]
-        assert plan(ledger, half) == PlanChange(4, 2, paid_superseded=2, paid_before=4)
+        assert plan(ledger, half) == PlanChange(4, 2, superseded=2, paid_superseded=2, paid_before=4)
         assert ledger.superseded() == 2
-        assert plan(ledger, [unit(0, "newer")]) == PlanChange(1, 0, paid_superseded=2, paid_before=2)
+        assert plan(ledger, [unit(0, "newer")]) == PlanChange(
+            1, 0, superseded=2, paid_superseded=2, paid_before=2
+        )
         assert len(list(ledger.outcomes())) == 4, "the plan before stands"
         plan(ledger, [unit(0, "newer")], may_supersede=True)
         assert [o.body for o in ledger.outcomes()] == [None]

@@ -121,7 +121,7 @@ def mine(tmp_path: Path) -> Path:
         ("detail/questions.txt", "<image> What?", "take <image> out"),
         ("alignment.txt", "# none\n", "mine/alignment.txt: nothing in it"),
         ("alignment.txt", "Describe <image>.", "take <image> out"),
-        ("leaks.txt", "re:(", "word list: 're:(' is not a regular expression"),
+        ("leaks.txt", "re:(", "mine/leaks.txt: 're:(' is not a regular expression"),
     ],
 )
 def test_each_fault_of_a_pack_is_one_line(tmp_path: Path, file: str, text: str | None, says: str) -> None:

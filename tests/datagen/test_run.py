@@ -459,6 +459,22 @@ def test_preview_shows_the_very_messages_that_are_sent(
     assert datagen("preview", *files, "--image-id", "99") == 2
 
 
+def test_a_type_of_ones_own_can_be_previewed_and_a_stray_folder_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = tmp_path / "pack"
+    make_pack(pack)
+    (pack / "quiz").mkdir()
+    (pack / "quiz" / "system_message.txt").write_text("Ask.")
+    files = inputs(tmp_path)
+    assert datagen("preview", *files, "--pack", pack, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["plain"][0] == {"role": "system", "content": "Describe."}
+    assert datagen("run", *files, "--pack", pack, "--out", tmp_path / "out") == 2
+    printed = capsys.readouterr()
+    assert f"{pack}/quiz is not used: pack.toml has no [types.quiz]" in printed.out
+    assert "no image can be used: type_not_written 6" in printed.err
+
+
 def test_status_tells_of_a_run_while_it_runs_and_after(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -586,6 +602,33 @@ def test_ctrl_c_at_any_step_is_one_line_and_keeps_what_is_stored(
         assert sum(progress.answered for progress in ledger.progress().values()) == stored
 
 
+INTERRUPTED_AFTER = """
+import os, signal, sys
+from datagen.__main__ import main
+from datagen.teacher.programmatic import ProgrammaticTeacher
+
+ask, asked = ProgrammaticTeacher.ask, []
+
+async def counting(self, request):
+    asked.append(request)
+    if len(asked) == 100:
+        os.kill(os.getpid(), signal.SIGINT)
+    return await ask(self, request)
+
+ProgrammaticTeacher.ask = counting
+main()
+"""
+
+
+def test_ctrl_c_stops_a_teacher_that_never_waits_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", INTERRUPTED_AFTER, "run", *inputs(tmp_path, images=100), "--out", out]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 130
+    with Ledger.open_read_only(out) as ledger:
+        assert sum(progress.answered for progress in ledger.progress().values()) == 100
+
+
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, files = tmp_path / "out", inputs(tmp_path)
     out.mkdir()
@@ -595,6 +638,13 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path, capsys: pytest.Captu
         assert "another run is using this folder" in capsys.readouterr().err
         assert server.requests == []
         assert (out / "ledger.sqlite").exists(), "the other run's ledger is not ours to remove"
+
+
+def test_a_refusal_in_no_form_is_counted_as_a_refusal(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with ChatServer(lambda body, attempt: completion("I'm sorry, but I can't help with that.")) as server:
+        datagen("run", *inputs(tmp_path, images=1), *openai(server), "--out", out)
+    assert manifest_of(out).reasons == {"rejected": {"refusal": 3}}
 
 
 def test_a_reply_the_pack_does_not_expect_is_shown_whole(tmp_path: Path) -> None:

@@ -350,11 +350,12 @@ def _names_a_lone_animal(
     """Whether it names an animal that neither a box nor another caption knows: rarely a second animal."""
     if not boxed or len(mentions) < 2:
         return False
-    for category in sentence.categories - boxed.keys():
-        known = CATEGORIES.get(category)
-        if known is not None and known.noun.group == "animals":
-            return sum(category in of_caption for of_caption in mentions) == 1
-    return False
+    animals = [
+        category
+        for category in sentence.categories - boxed.keys()
+        if category in CATEGORIES and CATEGORIES[category].noun.group == "animals"
+    ]
+    return any(sum(animal in of_caption for of_caption in mentions) == 1 for animal in animals)
 
 
 def _by_support(sentences: list[Sentence], boxed: Mapping[str, object]) -> tuple[Sentence, ...]:

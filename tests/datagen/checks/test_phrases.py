@@ -40,7 +40,7 @@ def test_an_empty_list_finds_nothing() -> None:
 
 
 def test_an_expression_that_cannot_be_used_is_one_line() -> None:
-    with pytest.raises(InputError, match="word list: 're:\\['"):
+    with pytest.raises(InputError, match="'re:\\[' is not a regular expression"):
         PhraseCheck("leak", ["re:["])
 
 

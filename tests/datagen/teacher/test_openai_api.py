@@ -173,7 +173,7 @@ def test_what_will_not_pass_fails_that_request_at_once(answer: Answer, reason: s
     [
         (error(401), "refuses the key in OPENAI_API_KEY"),
         (error(403), "refuses the key in OPENAI_API_KEY"),
-        (error(404), "check --model"),
+        (error(404), "check --base-url (most end in /v1) and --model"),
         (error(402), "wants to be paid first"),
         (error(429, "insufficient_quota"), "the quota is spent"),
     ],

@@ -107,8 +107,15 @@ def test_the_same_request_gets_the_same_bytes_in_any_order() -> None:
 def test_the_hash_seed_of_the_process_changes_nothing() -> None:
     program = (
         "import asyncio, sys; sys.path.insert(0, '.')\n"
-        "from tests.datagen.teacher.test_programmatic import STREET, SHIPS, TYPES, ask, request\n"
-        "print([ask(request(i, t, seed=s)) for i in (STREET, SHIPS) for t in TYPES for s in range(20)])"
+        "from tests.datagen.teacher.test_programmatic import *\n"
+        "animals = image(('A man is holding a toy lamb and a bear.', 'A man holds a stuffed bear.'), "
+        "(box('person', 10, 10, 60, 80),))\n"
+        "from datagen.annotations import read_annotations\n"
+        "scenes = Path('examples/scenes')\n"
+        "drawn = read_annotations([scenes / 'captions.json'], [scenes / 'instances.json'])\n"
+        "images = [STREET, SHIPS, animals, *drawn]\n"
+        "print([ask(request(i, t, seed=s)) for i in images for t in TYPES for s in range(4) "
+        "if ProgrammaticTeacher().cannot_answer(request(i, t)) is None])"
     )
     root = Path(__file__).resolve().parents[3]
     outputs = {
