@@ -28,6 +28,9 @@ def _digest_of_text_files() -> str:
 PROGRAMS_VERSION = f"{CODE_VERSION}-{_digest_of_text_files()}"
 """Part of every key. The text files are there to be edited, so their content counts by itself."""
 
+SHORTEST_DESCRIPTION = 15
+"""Words. "The image contains two toilets." is true and no detailed description."""
+
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
 
 
@@ -47,6 +50,8 @@ class ProgrammaticTeacher:
         response_type = request.unit.response_type
         if response_type not in RESPONSE_TYPES:
             return "type_not_written"
+        if response_type == "detail":
+            return _shortcoming(response_type, self._turns(request))
         return None if _has_something(self._facts(request), response_type) else "nothing_to_say"
 
     def key(self, request: TeacherRequest) -> str:
@@ -71,18 +76,21 @@ class ProgrammaticTeacher:
 
     async def ask(self, request: TeacherRequest) -> TeacherReply:
         """Writes the sample. Raises TeacherFailure where `cannot_answer` gives a reason."""
+        turns = self._turns(request)
         unit = request.unit
-        facts = self._facts(request)
-        # Never hash(): it differs from process to process.
-        origin = f"{request.seed}/{unit.image_id}/{unit.response_type}/{unit.sample_index}"
-        voice = Voice(Random(int.from_bytes(sha256(origin.encode()).digest()[:8], "big")))
-        turns = write_turns(facts, voice, unit.response_type)
-        if not turns:
-            raise TeacherFailure("nothing_to_say", f"image {unit.image_id}, type {unit.response_type}")
+        if reason := _shortcoming(unit.response_type, turns):
+            raise TeacherFailure(reason, f"image {unit.image_id}, type {unit.response_type}")
         return TeacherReply(as_text(turns, request.reply_form), is_chat_completion=False)
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+    def _turns(self, request: TeacherRequest) -> list[Turn]:
+        unit = request.unit
+        # Never hash(): it differs from process to process.
+        origin = f"{request.seed}/{unit.image_id}/{unit.response_type}/{unit.sample_index}"
+        voice = Voice(Random(int.from_bytes(sha256(origin.encode()).digest()[:8], "big")))
+        return write_turns(self._facts(request), voice, unit.response_type)
 
     def _facts(self, request: TeacherRequest) -> Facts:
         of = (request.annotation, request.frame, request.vocabulary)
@@ -101,6 +109,15 @@ def write_turns(facts: Facts, voice: Voice, response_type: str) -> list[Turn]:
     elif response_type == "complex_reasoning":
         turn = reasoning.reason(facts, voice)
     return [] if turn is None else [turn]
+
+
+def _shortcoming(response_type: str, turns: list[Turn]) -> str | None:
+    """Why these turns are no sample, if they are none."""
+    if not turns:
+        return "nothing_to_say"
+    if response_type == "detail" and len(turns[0].answer.split()) < SHORTEST_DESCRIPTION:
+        return "too_little_to_say"
+    return None
 
 
 def _has_something(facts: Facts, response_type: str) -> bool:

@@ -208,6 +208,14 @@ def test_an_unknown_type_is_not_planned() -> None:
         image((), (box("dog", 1, 1, 30, 30),), ("dog",)),
     ],
 )
+def test_one_short_sentence_is_no_detailed_description() -> None:
+    toilets = image((), (box("toilet", 0, 0, 99, 99), box("toilet", 0, 0, 98, 98)))
+    teacher = ProgrammaticTeacher()
+    assert teacher.cannot_answer(request(toilets, "detail")) == "too_little_to_say"
+    with pytest.raises(TeacherFailure, match="too_little_to_say"):
+        asyncio.run(teacher.ask(request(toilets, "detail")))
+
+
 def test_nothing_to_say_is_a_reason_and_not_a_sample(annotation: ImageAnnotation) -> None:
     teacher = ProgrammaticTeacher()
     assert teacher.cannot_answer(request(annotation, "detail")) == "nothing_to_say"
@@ -418,7 +426,7 @@ def test_whatever_the_annotation_samples_are_whole_or_not_made(
         to_ask = request(annotation, response_type, seed=seed, form=form, frame=frame)
         reason = teacher.cannot_answer(to_ask)
         if reason is not None:
-            assert reason == "nothing_to_say"
+            assert reason in ("nothing_to_say", "too_little_to_say")
             with pytest.raises(TeacherFailure):
                 asyncio.run(teacher.ask(to_ask))
             continue
