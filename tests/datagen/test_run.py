@@ -388,7 +388,7 @@ def test_captions_makes_the_alignment_set_alone(tmp_path: Path) -> None:
 def test_the_stage_1_set_does_not_depend_on_what_is_asked(tmp_path: Path) -> None:
     captions, _ = write_coco(tmp_path)
     content = json.loads(captions.read_text())
-    longer = "Three men on a wooden bench are eating red apples next to a big dog and a small brown dog."
+    longer = "A bear number 6 stands on a road near two men on a wooden bench who are eating red apples."
     content["annotations"].append({"id": 99, "image_id": 6, "caption": longer})
     captions.write_text(json.dumps(content))
     assert datagen("captions", "--captions", captions, "--out", tmp_path / "a") == 0
