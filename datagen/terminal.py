@@ -98,7 +98,12 @@ class RunWatcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._stop_bar()
+
+    def _stop_bar(self) -> None:
+        # Stopping one that was never started prints an empty line.
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def planned(self, change: PlanChange, progress: Mapping[str, AskedSoFar], forgotten: int) -> None:
         failed = sum(asked.failed for asked in progress.values())
@@ -112,7 +117,7 @@ class RunWatcher:
             parts.append(f"of which {forgotten:,} failed before")
         if failed:
             parts.append(f"{failed:,} failed before (--retry-failed asks them again)")
-        self._bar.stop()
+        self._stop_bar()
         _out.print("Samples: " + ", ".join(parts))
         if change.superseded:
             _out.print(
