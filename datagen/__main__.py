@@ -152,7 +152,7 @@ def run(
         bool, typer.Option("--replan", help="Go on though most paid replies here would no longer be used.")
     ] = False,
 ) -> None:
-    """Make the whole set: ask the teacher, then check, deduplicate and write.
+    """Make the whole set: ask, check, deduplicate, write.
 
     Stop it at any time; the same command continues. Without annotations it runs on the pack's
     bundled sample.
@@ -177,7 +177,10 @@ def quote(
         typer.Option(metavar="DIR", help="An earlier run: what it has answers to is not counted again."),
     ] = None,
 ) -> None:
-    """What a run would ask, in requests and tokens, without asking or writing anything."""
+    """Say how many requests and tokens a run would ask.
+
+    Nothing is asked and nothing written.
+    """
     job = check_config(config)
     made = pipeline.prepare(job)
     with contextlib.ExitStack() as stack:
@@ -201,7 +204,7 @@ def preview(
         bool, typer.Option("--json", help="Print JSON: response type to the list of messages.")
     ] = False,
 ) -> None:
-    """The exact messages that would go to the teacher for one image."""
+    """Show the exact messages that a teacher gets for one image."""
     job = check_config(config)
     messages = planning.preview(job, pipeline.prepare(job), image_id)
     if as_json:
@@ -214,7 +217,10 @@ def preview(
 @_command
 @_with_run_options(without="teacher model base_url replies types proxy concurrency")
 def captions(config: RunConfig, out: OutOption) -> None:
-    """The stage-1 alignment set alone: image, short instruction, one caption. No teacher is asked."""
+    """Make the stage-1 alignment set alone, without a teacher.
+
+    An image, a short instruction, one caption.
+    """
     job = check_config(config)
     check_out(out, resumable=False)
     with pipeline.folders_made(out):
@@ -224,7 +230,10 @@ def captions(config: RunConfig, out: OutOption) -> None:
 
 @_command
 def finish(folder: FolderArgument) -> None:
-    """Parse, check, deduplicate and write again from the ledger, without one call."""
+    """Make the files again from the ledger, without a call.
+
+    Parses, checks, deduplicates and writes, with the pack as it stands now.
+    """
     with Ledger.open(folder) as ledger:
         manifest = finishing.finish(ledger)
     terminal.say_summary(manifest, folder, again="the `run` that began it")
@@ -233,7 +242,7 @@ def finish(folder: FolderArgument) -> None:
 
 @_command
 def status(folder: FolderArgument) -> None:
-    """The accounting of a run, while it runs or after."""
+    """Show the accounting of a run, while it runs or after."""
     with Ledger.open_read_only(folder) as ledger:
         terminal.say_status(ledger, folder)
 
