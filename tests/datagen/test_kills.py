@@ -36,10 +36,10 @@ def test_many_kills_change_nothing_and_repeat_only_what_was_in_flight(
     with ChatServer(script) as server:
         arguments: list[str | Path] = ["run", *files, *openai(server), "--out", out]
         arguments += ["--concurrency", str(concurrency)]
-        for _ in range(KILLS):
+        while kills < KILLS:
             process = start(arguments)
             try:
-                process.communicate(timeout=moments.uniform(0.2, 1.8))
+                process.communicate(timeout=moments.uniform(0.1, 1.5))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
@@ -47,7 +47,6 @@ def test_many_kills_change_nothing_and_repeat_only_what_was_in_flight(
         assert datagen(*arguments) == 0
         # Of each killed run, what was in flight and what came within the last commit's tenth of a second.
         assert len(server.requests) <= UNITS + kills * 2 * concurrency
-    assert kills >= KILLS // 3
     assert contents(out) == contents(tmp_path / "whole")
     with Ledger.open_read_only(out) as ledger:
         assert sum(progress.answered for progress in ledger.progress().values()) == UNITS

@@ -300,7 +300,7 @@ def test_many_at_once_are_many_at_once() -> None:
 
     def script(body: dict[str, Any], attempt: int) -> Answer:
         answer = completion(f"about {body['messages'][-1]['content']}")
-        return Answer(answer.body, seconds=0.3)
+        return Answer(answer.body, seconds=2.0)
 
     with ChatServer(script) as server:
         replies = asyncio.run(go(server))
