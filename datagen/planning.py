@@ -237,7 +237,6 @@ def run_settings(job: Job) -> dict[str, Any]:
     config = job.config
     return {
         "teacher": job.teacher.name,
-        "paid": job.teacher.paid,
         "model": config.model,
         "base_url": job.teacher.endpoint,
         "reply_forms": {name: job.pack.types[name].reply_form for name in job.types},

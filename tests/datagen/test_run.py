@@ -259,8 +259,7 @@ def test_a_refused_key_stops_the_run_with_everything_accounted_for(
 ) -> None:
     out, files = tmp_path / "out", inputs(tmp_path)
     answers = iter([completion("The picture shows one."), completion("The picture shows two.")])
-    script = lambda body, attempt: next(answers, error(401))  # noqa: E731
-    with ChatServer(script) as server:
+    with ChatServer(lambda body, attempt: next(answers, error(401))) as server:
         arguments = [*files, *openai(server), "--types", "detail", "--out", out, "--concurrency", "1"]
         assert datagen("run", *arguments) == 1
         assert "refuses the key in OPENAI_API_KEY" in capsys.readouterr().err

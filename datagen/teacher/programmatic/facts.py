@@ -210,10 +210,6 @@ class Facts:
         """Everything that is the only one of its category and can be pointed at."""
         return [(kind.noun, thing) for kind in self.kinds if (thing := kind.single) is not None]
 
-    @property
-    def has_anything(self) -> bool:
-        return bool(self.captions or self.foreign or self.kinds)
-
 
 def facts_of(annotation: ImageAnnotation, frame: Frame, vocabulary: tuple[str, ...]) -> Facts:
     """Reads an annotation once; the cost grows with its captions and boxes alone."""
