@@ -9,7 +9,6 @@ worst case; a run that asks the types of an image together computes them once.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ def request_for(annotation: ImageAnnotation, response_type: str) -> TeacherReque
     return TeacherRequest(unit, annotation, "pairs", None, "camera", vocabulary, "bench", 0, 0.0, 0, ())
 
 
-async def measure(annotations: list[ImageAnnotation], response_type: str) -> tuple[float, list[str]]:
+def measure(annotations: list[ImageAnnotation], response_type: str) -> tuple[float, list[str]]:
     """Seconds of processor time for all that can be answered, and the replies."""
     replies = []
     started = time.process_time()
@@ -36,7 +35,7 @@ async def measure(annotations: list[ImageAnnotation], response_type: str) -> tup
     for annotation in annotations:
         request = request_for(annotation, response_type)
         if teacher.cannot_answer(request) is None:
-            replies.append((await teacher.ask(request)).body)
+            replies.append(teacher.answer(request).body)
     return time.process_time() - started, replies
 
 
@@ -54,7 +53,7 @@ def main() -> None:
     annotations = [item for item in source if isinstance(item, ImageAnnotation)][: options.limit]
     print(f"{len(annotations)} images")
     for response_type in RESPONSE_TYPES:
-        seconds, replies = asyncio.run(measure(annotations, response_type))
+        seconds, replies = measure(annotations, response_type)
         words = [count for reply in replies for count in words_of_answers(reply)]
         print(
             f"{response_type:18} {len(replies):6} samples  {len(replies) / seconds:8.0f} samples/s  "

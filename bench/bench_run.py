@@ -17,7 +17,6 @@ captions (so that copies are not duplicates), to each size.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import resource
@@ -72,24 +71,23 @@ def write_floor(captions: Path, instances: Path, out: Path) -> None:
     from datagen.config import RunConfig, check_config
     from datagen.planning import Requests
     from datagen.records import ImageAnnotation, Unit
+    from datagen.teacher import LocalTeacher
 
     job = check_config(RunConfig(captions=(captions,), instances=(instances,)))
     annotations = read_annotations([captions], [instances])
     requests = Requests(job, annotations.categories)
 
-    async def replies() -> list[dict[str, Any]]:
-        records = []
-        for image in annotations:
-            if not isinstance(image, ImageAnnotation):
-                continue
-            for name in TYPES:
-                request = requests.make(Unit(image.image_id, name, 0), image)
-                if job.teacher.cannot_answer(request) is None:
-                    reply = await job.teacher.ask(request)
-                    records.append({"id": image.image_id, "image": image.file_name, "text": reply.body})
-        return records
-
-    out.write_text(json.dumps(asyncio.run(replies())))
+    assert isinstance(job.teacher, LocalTeacher)
+    records = []
+    for image in annotations:
+        if not isinstance(image, ImageAnnotation):
+            continue
+        for name in TYPES:
+            request = requests.make(Unit(image.image_id, name, 0), image)
+            if job.teacher.cannot_answer(request) is None:
+                reply = job.teacher.answer(request)
+                records.append({"id": image.image_id, "image": image.file_name, "text": reply.body})
+    out.write_text(json.dumps(records))
 
 
 def resized(captions: Path, instances: Path, size: int, folder: Path) -> tuple[Path, Path]:

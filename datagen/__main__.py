@@ -51,12 +51,14 @@ def _run_options(
         typer.Option(metavar="NAME", help="; ".join(f"{name}: {what}" for name, what in TEACHERS.items())),
     ] = "programmatic",
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="For --teacher openai: a model it serves.")
+        str | None,
+        typer.Option(metavar="NAME", help="For --teacher openai or openai-batch: a model it serves."),
     ] = None,
     base_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="For --teacher openai: the endpoint, such as http://localhost:8000/v1."
+            metavar="URL",
+            help="For --teacher openai or openai-batch: the endpoint, such as http://localhost:8000/v1.",
         ),
     ] = None,
     replies: Annotated[
@@ -78,7 +80,20 @@ def _run_options(
         int | None, typer.Option(metavar="N", help="At most so many images, lowest ids first.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides every random choice.")] = 0,
-    concurrency: Annotated[int, typer.Option(metavar="N", help="Most requests in flight at once.")] = 64,
+    concurrency: Annotated[
+        int,
+        typer.Option(metavar="N", help="Most requests in flight at once; fewer while the endpoint is busy."),
+    ] = 64,
+    rpm: Annotated[int | None, typer.Option(metavar="N", help="Most requests a minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(metavar="N", help="Most tokens a minute, in and out.")] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(metavar="USD", help="Stop before asking into --out could cost more, over all its runs."),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Price table.  [default: datagen/prices.toml]"),
+    ] = None,
 ) -> RunConfig:
     return RunConfig(
         captions=tuple(captions or ()),
@@ -94,6 +109,10 @@ def _run_options(
         limit=limit,
         seed=seed,
         concurrency=concurrency,
+        rpm=rpm,
+        tpm=tpm,
+        max_cost=max_cost,
+        prices=prices,
     )
 
 
@@ -160,16 +179,17 @@ def run(
     job = check_config(config)
     check_out(out, resumable=True)
     terminal.say_job(job, out)
-    with terminal.RunWatcher() as watcher:
+    with terminal.RunWatcher(job) as watcher:
         ran = pipeline.run(job, out, watcher, retry_failed=retry_failed, replan=replan)
     terminal.say_summary(ran.manifest, out)
     if ran.stopped is not None:
         terminal.say_error(f"stopped: {ran.stopped}")
+        sys.exit(EXIT_UNFINISHED)
     _exit_unless_finished(ran.manifest)
 
 
 @_command
-@_with_run_options(without="concurrency")
+@_with_run_options(without="concurrency rpm tpm")
 def quote(
     config: RunConfig,
     out: Annotated[
@@ -193,7 +213,7 @@ def quote(
 
 
 @_command
-@_with_run_options(without="teacher model base_url replies limit concurrency")
+@_with_run_options(without="teacher model base_url replies limit concurrency rpm tpm max_cost prices")
 def preview(
     config: RunConfig,
     image_id: Annotated[
@@ -215,7 +235,7 @@ def preview(
 
 
 @_command
-@_with_run_options(without="teacher model base_url replies types proxy concurrency")
+@_with_run_options(without="teacher model base_url replies types proxy concurrency rpm tpm max_cost prices")
 def captions(config: RunConfig, out: OutOption) -> None:
     """Make the stage-1 alignment set alone, without a teacher.
 

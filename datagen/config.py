@@ -8,6 +8,7 @@ from pathlib import Path
 
 from datagen.emit import ALIGNMENT, MANIFEST, REJECTED, TEMPORARY, read_manifest
 from datagen.ledger import FILE_NAME as LEDGER
+from datagen.pricing import PRICES, Price, Prices, find_prices
 from datagen.prompting import PACKS, Pack, find_pack, load_pack
 from datagen.records import InputError, ProxyForm
 from datagen.teacher import Teacher, make_teacher
@@ -41,6 +42,14 @@ class RunConfig:
     seed: int = 0
     concurrency: int = 64
     """Most requests in flight at once."""
+    rpm: int | None = None
+    """Most requests a minute."""
+    tpm: int | None = None
+    """Most tokens a minute, input and output together."""
+    max_cost: float | None = None
+    """US dollars that all the asking into a folder may cost."""
+    prices: Path | None = None
+    """The price file; None for the one that ships."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,15 @@ class Job:
     images: Path | None
     is_sample: bool
     """True when no annotations were given and the pack's bundled sample stands in."""
+    prices: Prices | None
+    """What the model costs; None for a local teacher, or where the price file has no such model."""
+
+    @property
+    def price(self) -> Price | None:
+        """What the model costs the way that it is asked."""
+        if self.prices is None:
+            return None
+        return self.prices.batch if self.config.teacher == "openai-batch" else self.prices.online
 
 
 def check_config(config: RunConfig) -> Job:
@@ -68,6 +86,8 @@ def check_config(config: RunConfig) -> Job:
     for option, number, least in (
         ("--limit", config.limit, 1),
         ("--concurrency", config.concurrency, 1),
+        ("--rpm", config.rpm, 1),
+        ("--tpm", config.tpm, 1),
         ("--seed", config.seed, 0),
     ):
         if number is not None and number < least:
@@ -93,6 +113,7 @@ def check_config(config: RunConfig) -> Job:
     teacher = make_teacher(
         config.teacher, model=config.model, base_url=config.base_url, replies=config.replies
     )
+    prices = _prices(config)
     captions, instances, images = config.captions, config.instances, config.images
     is_sample = not captions and not instances
     if is_sample:
@@ -112,13 +133,49 @@ def check_config(config: RunConfig) -> Job:
         instances=instances,
         images=images,
         is_sample=is_sample,
+        prices=prices,
     )
+
+
+def _prices(config: RunConfig) -> Prices | None:
+    for option, value, users in (
+        ("--rpm", config.rpm, ("openai",)),
+        ("--tpm", config.tpm, ("openai",)),
+        ("--max-cost", config.max_cost, ("openai", "openai-batch")),
+        ("--prices", config.prices, ("openai", "openai-batch")),
+    ):
+        if value is not None and config.teacher not in users:
+            raise InputError(
+                f"{option} has no meaning for --teacher {config.teacher}; "
+                f"it goes with --teacher {' or '.join(users)}"
+            )
+    if config.model is None:
+        return None
+    source = config.prices or PRICES
+    prices = find_prices(config.model, source)
+    if config.max_cost is None:
+        return prices
+    if not 0 < config.max_cost < float("inf"):
+        raise InputError(f"--max-cost {config.max_cost:g}: must be more than 0 US dollars")
+    in_batches = config.teacher == "openai-batch"
+    if prices is None or (in_batches and prices.batch is None):
+        kind = "batch price" if prices else "price"
+        raise InputError(
+            f"--max-cost: {source} has no {kind} for {config.model}, so nothing can be held to it: "
+            f'add it to the table ["{config.model}"], in that file or in one that you give with --prices'
+        )
+    return prices
 
 
 def _paths(config: RunConfig) -> list[tuple[str, Path]]:
     paths = [("--captions", path) for path in config.captions]
     paths += [("--instances", path) for path in config.instances]
-    single = (("--images", config.images), ("--replies", config.replies), ("--pack", Path(config.pack)))
+    single = (
+        ("--images", config.images),
+        ("--replies", config.replies),
+        ("--pack", Path(config.pack)),
+        ("--prices", config.prices),
+    )
     return paths + [(option, path) for option, path in single if path is not None]
 
 

@@ -23,14 +23,14 @@ from datagen.emit import (
     run_files,
     sample_id,
 )
-from datagen.ledger import Ledger, Outcome
+from datagen.ledger import Ledger, Outcome, Spent
 from datagen.parsing import Parsed, parse_reply, reply_text
 from datagen.planning import Plan, nothing_planned, run_settings
 from datagen.prompting import Pack, load_pack, pack_from_files
 from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Rejected, Turn, Unit
 from schemas import Accounting, LlavaRecord, Rejection, RunManifest
 from schemas.llava import IMAGE_TOKEN
-from schemas.run import TokenUsage
+from schemas.run import Cost, TokenUsage
 
 _MANIFEST_SETTINGS = ("teacher", "model", "base_url", "proxy", "seed", "limit", "images_dir", "inputs")
 
@@ -189,9 +189,11 @@ def finish(
     with Emission(ledger.folder, run_files(types)) as emission:
         books = _Books(emission, types)
         books.kept_out(ledger.left_out(), ledger.excluded())
+        complaints: dict[str, str] = {}
+        may_complain = pack.complaints if ledger.setting("asks_again") else {}
         for outcome in ledger.outcomes():
             on_unit()
-            _settle(outcome, judge, dedup, emission, books)
+            _settle(outcome, judge, dedup, emission, books, complaints, may_complain)
         accounting = books.accounting()
         planned = {name: progress.planned for name, progress in ledger.progress().items()}
         if {name: count.planned for name, count in accounting.items() if count.planned} != planned:
@@ -206,23 +208,48 @@ def finish(
                 books.no_alignment(annotation)
         usage = dict(zip(("prompt", "cached", "completion"), ledger.usage(), strict=True))
         settings = {name: ledger.setting(name) for name in _MANIFEST_SETTINGS}
-        images = ledger.planned_images()
-        return _commit(emission, books, "run", pack, images, accounting, TokenUsage(**usage), settings)
+        to_ask_again = ledger.ask_again(complaints)
+        return _commit(
+            emission,
+            books,
+            "run",
+            pack,
+            ledger.planned_images(),
+            accounting,
+            TokenUsage(**usage),
+            ledger.spent(),
+            to_ask_again,
+            settings,
+        )
 
 
-def _settle(outcome: Outcome, judge: Judge, dedup: ExactDedup, emission: Emission, books: _Books) -> None:
-    """Emit a unit's sample, or write down why there is none."""
-    unit = outcome.unit
-    if outcome.body is None:
+def _settle(
+    outcome: Outcome,
+    judge: Judge,
+    dedup: ExactDedup,
+    emission: Emission,
+    books: _Books,
+    complaints: dict[str, str],
+    may_complain: Mapping[str, str],
+) -> None:
+    """Emit a unit's sample, or write down why there is none, and what to ask again (`complaints`)."""
+    unit, body = outcome.unit, outcome.body
+    if body is None:
         if outcome.failure:
             books.not_emitted(unit, "failed", Rejected("asking", *outcome.failure))
         else:
             books.not_emitted(unit, "pending", Rejected("asking", "not_answered_yet"))
         return
-    judged = judge(unit.response_type, outcome.body, outcome.is_chat_completion, outcome.question)
+    judged = judge(unit.response_type, body, outcome.is_chat_completion, outcome.question)
+    if isinstance(judged, Rejected) and outcome.second_body is not None:
+        body = outcome.second_body
+        judged = judge(unit.response_type, body, outcome.is_chat_completion, outcome.question)
     if isinstance(judged, Rejected):
-        text = reply_text(outcome.body, outcome.is_chat_completion)
-        books.not_emitted(unit, "rejected", judged, outcome.body if isinstance(text, Rejected) else text[0])
+        said = reply_text(body, outcome.is_chat_completion)
+        if judged.reason in may_complain and not outcome.was_asked_again:
+            detail = " ".join(judged.detail.split())
+            complaints[outcome.key] = may_complain[judged.reason].replace("{detail}", detail)
+        books.not_emitted(unit, "rejected", judged, body if isinstance(said, Rejected) else said[0])
         return
     # A question that was drawn for an answer is not the teacher's.
     written = [text for turn in judged.turns for text in turn if text != outcome.question]
@@ -247,6 +274,8 @@ def _commit(
     images: int,
     accounting: dict[str, Accounting],
     usage: TokenUsage,
+    spent: Spent,
+    to_ask_again: int,
     settings: Mapping[str, Any],
 ) -> RunManifest:
     manifest = RunManifest(
@@ -259,6 +288,8 @@ def _commit(
         accounting=accounting,
         reasons=books.reasons(),
         usage=usage,
+        cost=Cost(spent=spent.known, possibly_billed=spent.possibly_billed, unpriced_replies=spent.unpriced),
+        to_ask_again=to_ask_again,
         outputs=emission.close_files(),
         **settings,
     )
@@ -305,7 +336,8 @@ def make_alignment(job: Job, out: Path) -> RunManifest:
             emission.add(ALIGNMENT, record)
         usage = TokenUsage(prompt=0, cached=0, completion=0)
         settings["teacher"] = None
-        return _commit(emission, books, "captions", job.pack, len(records), {}, usage, settings)
+        nothing = Spent(0.0, 0.0, 0)
+        return _commit(emission, books, "captions", job.pack, len(records), {}, usage, nothing, 0, settings)
 
 
 def _unfit_caption(pack: Pack) -> Callable[[str], object]:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from datagen.annotations import read_annotations
-from datagen.asking import ask_all
+from datagen.asking import Asked, Limits, Tally, Watch, ask_local, ask_remote
 from datagen.config import Job
 from datagen.finishing import Judge, check_pack, finish
 from datagen.ledger import Ledger, PlanChange, Progress
-from datagen.planning import Plan, Requests, store_plan
-from datagen.records import InputError, Rejected, TeacherReply, TeacherRequest
-from datagen.teacher import TeacherStopped
+from datagen.planning import Plan, Quote, Quoter, Requests, store_plan
+from datagen.records import InputError, Rejected
+from datagen.run_log import FILE_NAME as LOG
+from datagen.run_log import RunLog
+from datagen.teacher import LocalTeacher, RemoteTeacher, TeacherStopped
 from schemas import RunManifest
 
 
@@ -31,12 +33,21 @@ class Watcher(Protocol):
 
     def done(self) -> None: ...
 
-    def planned(self, change: PlanChange, progress: Mapping[str, Progress], forgotten: int) -> None:
-        """The plan is stored; `forgotten` failures are pending again."""
+    def planned(
+        self,
+        change: PlanChange,
+        progress: Mapping[str, Progress],
+        forgotten: int,
+        quotes: Mapping[str, Quote],
+    ) -> None:
+        """The plan is stored; `forgotten` failures are pending again; nothing is asked yet."""
 
-    def asked(self, kept: int, not_kept: int, failed: int) -> None:
+    def asked(self, kept: int, not_kept: int, failed: int, tally: Tally) -> None:
         """Replies were stored: so many would be kept as things are (duplicates are not looked for),
         so many not; and so many requests failed."""
+
+    def asks_again(self, requests: int) -> None:
+        """So many replies could not be used and are now asked for again, with why."""
 
     def interrupted(self) -> None:
         """Nothing new is asked; what is in flight is waited for."""
@@ -51,26 +62,43 @@ class Ran(NamedTuple):
 
 
 def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, replan: bool = False) -> Ran:
-    """Plan, ask, finish, into the folder `out`.
+    """Plan, ask, finish, into the folder `out`; ask again what finishing could not use, and finish.
 
     Raises InputError for what the user has to mend, before the first call and with nothing left
     behind; Interrupted when stopped by a signal, with every reply kept.
     """
     watcher.begins("planning", None)
     made = prepare(job)
-    with _ledger_for(out) as ledger:
-        change = store_plan(job, made, ledger, may_supersede=replan)
+    with _ledger_for(out) as ledger, RunLog(out) as log:
+        quoter = Quoter(job, ledger)
+        change = store_plan(job, made, ledger, quoter, may_supersede=replan)
         forgotten = ledger.forget_failures() if retry_failed else 0
-        watcher.planned(change, ledger.progress(), forgotten)
+        log.event("planned", **change._asdict(), pending=_pending(ledger))
+        watcher.planned(change, ledger.progress(), forgotten, quoter.quotes())
         stopped = None
         try:
-            ask(job, made.requests, ledger, watcher)
+            ask(job, made.requests, ledger, watcher, log)
         except TeacherStopped as error:
             if not ledger.has_replies():
                 raise InputError(str(error)) from None
             stopped = error
         watcher.begins("writing", change.planned)
-        return Ran(finish(ledger, job.pack, watcher.done), stopped)
+        manifest = finish(ledger, job.pack, watcher.done)
+        if manifest.to_ask_again and stopped is None:
+            watcher.asks_again(manifest.to_ask_again)
+            try:
+                ask(job, made.requests, ledger, watcher, log)
+            except TeacherStopped as error:
+                stopped = error
+            watcher.begins("writing", change.planned)
+            manifest = finish(ledger, job.pack, watcher.done)
+        counts = {name: count.model_dump() for name, count in manifest.accounting.items()}
+        log.event("finished", accounting=counts, cost=manifest.cost.model_dump())
+        return Ran(manifest, stopped)
+
+
+def _pending(ledger: Ledger) -> int:
+    return sum(progress.pending for progress in ledger.progress().values())
 
 
 def prepare(job: Job) -> Plan:
@@ -82,36 +110,43 @@ def prepare(job: Job) -> Plan:
     return Plan(job, read_annotations(job.captions, job.instances))
 
 
-def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher) -> None:
+def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher, log: RunLog) -> None:
     """Ask what is pending; where nothing is, nobody is contacted.
 
     Raises InputError before the first call for what the user has to mend; Interrupted and
     TeacherStopped with everything kept.
     """
-    judge = Judge(job.pack)
+    teacher, config, judge = job.teacher, job.config, Judge(job.pack)
 
-    def committed(replies: Sequence[tuple[TeacherRequest, TeacherReply]], failures: int) -> None:
-        kept = 0
-        for request, reply in replies:
+    def committed(asked: Sequence[Asked], tally: Tally) -> None:
+        kept = failed = 0
+        for request, reply in asked:
+            if reply is None:
+                failed += 1
+                continue
             judged = judge(request.unit.response_type, reply.body, reply.is_chat_completion, request.question)
             kept += not isinstance(judged, Rejected)
-        watcher.asked(kept, len(replies) - kept, failures)
+        watcher.asked(kept, len(asked) - kept - failed, failed, tally)
 
-    if not any(progress.pending for progress in ledger.progress().values()):
+    if not _pending(ledger):
         return
-    unanswered = ledger.unanswered(by_image=not job.teacher.reads_messages)
-    pending = ((key, requests.make(unit, annotation)) for unit, key, annotation in unanswered)
+    unanswered = ledger.unanswered(by_image=not teacher.reads_messages)
+    pending = ((p.key, requests.make(p.unit, p.annotation, p.complaint)) for p in unanswered)
+    watch = Watch(committed, watcher.interrupted, log)
+    if isinstance(teacher, LocalTeacher):
+        ask_local(teacher, pending, ledger, watch)
+        return
+    assert isinstance(teacher, RemoteTeacher)
+    limits = Limits(config.concurrency, config.rpm, config.tpm, config.max_cost)
 
-    async def ask_and_close() -> None:
+    async def ask_and_close(teacher: RemoteTeacher) -> None:
         try:
-            await job.teacher.start()
-            await ask_all(
-                job.teacher, pending, ledger, job.config.concurrency, committed, watcher.interrupted
-            )
+            await teacher.start()
+            await ask_remote(teacher, pending, ledger, limits, job.price, watch)
         finally:
-            await job.teacher.close()
+            await teacher.close()
 
-    asyncio.run(ask_and_close())
+    asyncio.run(ask_and_close(teacher))
 
 
 @contextlib.contextmanager
@@ -138,6 +173,7 @@ def _ledger_for(out: Path) -> Iterator[Ledger]:
         try:
             yield ledger
         except (InputError, KeyboardInterrupt):
-            if ledger.is_new and not ledger.has_replies():
+            if ledger.is_new and not ledger.has_replies() and not ledger.spent().possibly_billed:
                 ledger.remove()
+                (out / LOG).unlink(missing_ok=True)
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,9 @@ import msgspec
 from datagen.annotations import Annotations, find_image_file
 from datagen.config import Job
 from datagen.draw import draw
-from datagen.ledger import Ledger, PlanChange, PlannedUnit
+from datagen.ledger import Complaint, Ledger, PlanChange, PlannedUnit
+from datagen.parsing import reply_text
+from datagen.pricing import Price
 from datagen.prompting import Prompter
 from datagen.records import (
     Excluded,
@@ -21,10 +23,11 @@ from datagen.records import (
     InputError,
     LeftOut,
     Message,
+    Rejected,
     TeacherRequest,
     Unit,
 )
-from datagen.tokens import estimate_message_tokens
+from datagen.tokens import estimate_message_tokens, estimate_tokens
 from schemas import InputFile
 
 
@@ -36,13 +39,26 @@ class Requests:
         self.vocabulary = tuple(vocabulary)
         self._prompters = {name: Prompter(job.pack.types[name], job.proxy) for name in job.types}
 
-    def make(self, unit: Unit, annotation: ImageAnnotation) -> TeacherRequest:
+    def make(
+        self, unit: Unit, annotation: ImageAnnotation, complaint: Complaint | None = None
+    ) -> TeacherRequest:
+        """The unit's request or, with a complaint, the one that asks again.
+
+        That is the same messages, then the reply that could not be used, then why; the same messages
+        alone where that reply had no text.
+        """
         pack, seed = self.job.pack, self.job.config.seed
         response_type = pack.types[unit.response_type]
         question = None
         if response_type.questions:
             question = draw(response_type.questions, seed, *unit, "question")
-        reads_messages = self.job.teacher.reads_messages
+        messages: tuple[Message, ...] = ()
+        if self.job.teacher.reads_messages:
+            messages = self._prompters[unit.response_type].messages(annotation)
+        if complaint is not None:
+            said = reply_text(complaint.body, is_chat_completion=True)
+            if not isinstance(said, Rejected) and said[0].strip():
+                messages += (Message("assistant", said[0]), Message("user", complaint.text))
         return TeacherRequest(
             unit=unit,
             annotation=annotation,
@@ -54,7 +70,7 @@ class Requests:
             seed=seed,
             temperature=response_type.temperature,
             max_tokens=response_type.max_tokens,
-            messages=self._prompters[unit.response_type].messages(annotation) if reads_messages else (),
+            messages=messages,
         )
 
 
@@ -123,8 +139,30 @@ class Plan:
             yield PlannedUnit(unit, teacher.key(request), request.question, request.messages)
 
 
-def store_plan(job: Job, made: Plan, ledger: Ledger, *, may_supersede: bool) -> PlanChange:
-    """Store the plan in the ledger.
+class _Quoted:
+    """A plan, quoted as it goes by."""
+
+    def __init__(self, made: Plan, quoter: Quoter) -> None:
+        self._made = made
+        self._quoter = quoter
+
+    @property
+    def excluded(self) -> Sequence[Excluded]:
+        return self._made.excluded
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        return self._made.left_out
+
+    def __iter__(self) -> Iterator[tuple[ImageAnnotation, list[PlannedUnit]]]:
+        for annotation, units in self._made:
+            for planned in units:
+                self._quoter.add(planned)
+            yield annotation, units
+
+
+def store_plan(job: Job, made: Plan, ledger: Ledger, quoter: Quoter, *, may_supersede: bool) -> PlanChange:
+    """Store the plan in the ledger, and show each unit to the quoter.
 
     Raises InputError when nothing can be planned, or when the plan would set aside most of the
     paid replies of the one before and --replan was not given.
@@ -132,7 +170,7 @@ def store_plan(job: Job, made: Plan, ledger: Ledger, *, may_supersede: bool) -> 
     change = ledger.replace_plan(
         settings=run_settings(job),
         teacher=job.teacher.name,
-        plan=made,
+        plan=_Quoted(made, quoter),
         response_types=job.types,
         may_supersede=may_supersede,
     )
@@ -159,57 +197,139 @@ class Quote(NamedTuple):
     """What one response type would cost to ask, in requests and estimated tokens."""
 
     requests: int
+    """Without those of `again`."""
+    again: int
+    """Requests that ask again for a reply that could not be used."""
     answered: int
     """Units answered already, which `requests` does not count, nor does it those that failed."""
     failed: int
-    prefix_tokens: int
+    prefix_tokens: float
     """Per request, the same for every image."""
-    image_tokens: int
+    image_tokens: float
     """Of all requests together, beside the prefix."""
-    output_tokens: int
+    output_tokens: float
+    """Of all requests together, as expected."""
+    most_output_tokens: int
     """Of all requests together, at most."""
+    measured_on: int
+    """How many replies of this very type the estimates were adjusted by."""
 
     @property
-    def input_tokens(self) -> int:
-        return self.requests * self.prefix_tokens + self.image_tokens
+    def asked(self) -> int:
+        return self.requests + self.again
+
+    @property
+    def input_tokens(self) -> float:
+        return self.asked * self.prefix_tokens + self.image_tokens
+
+    @property
+    def cached_tokens(self) -> float:
+        """Of the input, what a provider's prefix cache can hold: the prefix, from the second time on."""
+        return max(0, self.asked - 1) * self.prefix_tokens
+
+
+class Estimate(NamedTuple):
+    """US dollars: as expected, and if every reply were as long as it may be."""
+
+    expected: float
+    most: float
+
+
+def estimate_cost(price: Price, quotes: Iterable[Quote], *, cached: bool) -> Estimate:
+    """What the quoted requests would cost, with the prefix served from the provider's cache or not."""
+    expected = most = 0.0
+    for quote in quotes:
+        from_cache = quote.cached_tokens if cached else 0
+        expected += price.of(quote.input_tokens, from_cache, quote.output_tokens)
+        most += price.of(quote.input_tokens, from_cache, quote.most_output_tokens)
+    return Estimate(expected, most)
+
+
+class Quoter:
+    """Counts what would be asked, as a plan goes by; with a ledger, only what it has no answer to.
+
+    Tokens are estimated from the very messages, and replies from the length of the seeds'. Where the
+    ledger has replies of a type with their usage, both are scaled by how estimate and usage compare
+    for those.
+    """
+
+    def __init__(self, job: Job, ledger: Ledger | None) -> None:
+        self._job = job
+        self._ledger = ledger
+        self._counts = {name: Counter[str]() for name in job.types}
+        self._keys: set[str] = set()
+        self._prefix_tokens: dict[str, int] = {}
+
+    def add(self, planned: PlannedUnit) -> None:
+        counts = self._counts[planned.unit.response_type]
+        if planned.key in self._keys:
+            return
+        self._keys.add(planned.key)
+        usage = self._ledger.usage_of(planned.key) if self._ledger else None
+        if usage is not None:
+            counts["answered"] += 1
+            if usage.prompt_tokens and usage.completion_tokens is not None and planned.messages:
+                counts["measured"] += 1
+                counts["measured_estimate"] += sum(self._estimate(planned))
+                counts["measured_input"] += usage.prompt_tokens
+                counts["measured_output"] += usage.completion_tokens
+        elif self._ledger and self._ledger.has_failed(planned.key):
+            counts["failed"] += 1
+        else:
+            counts["requests"] += 1
+            if planned.messages:
+                counts["image_tokens"] += self._estimate(planned)[1]
+
+    def _estimate(self, planned: PlannedUnit) -> tuple[int, int]:
+        """Tokens of the prefix and of the image's own message."""
+        *prefix, proxy = (message.content for message in planned.messages)
+        name = planned.unit.response_type
+        if name not in self._prefix_tokens:
+            self._prefix_tokens[name] = estimate_message_tokens(prefix)
+        return self._prefix_tokens[name], estimate_message_tokens([proxy])
+
+    def quotes(self) -> dict[str, Quote]:
+        """By response type."""
+        return {name: self._quote(name, counts) for name, counts in self._counts.items()}
+
+    def _quote(self, name: str, counts: Counter[str]) -> Quote:
+        response_type = self._job.pack.types[name]
+        measured = counts["measured"]
+        scale = counts["measured_input"] / counts["measured_estimate"] if measured else 1.0
+        if measured:
+            reply = counts["measured_output"] / measured
+        elif response_type.seeds:
+            lengths = [estimate_tokens(seed.conv) for seed in response_type.seeds]
+            reply = min(sum(lengths) / len(lengths), response_type.max_tokens)
+        else:
+            reply = response_type.max_tokens
+        again, said = self._ledger.to_ask_again(name) if self._ledger else (0, [])
+        image_tokens = counts["image_tokens"] + sum(estimate_message_tokens(texts) for texts in said)
+        asked = counts["requests"] + again
+        return Quote(
+            requests=counts["requests"],
+            again=again,
+            answered=counts["answered"],
+            failed=counts["failed"],
+            prefix_tokens=self._prefix_tokens.get(name, 0) * scale,
+            image_tokens=image_tokens * scale,
+            output_tokens=asked * reply,
+            most_output_tokens=asked * response_type.max_tokens,
+            measured_on=measured,
+        )
 
 
 def quote(job: Job, made: Plan, ledger: Ledger | None) -> dict[str, Quote]:
-    """By response type; nothing is asked or written. With a ledger, only what it has no answer to."""
-    requests: Counter[str] = Counter()
-    answered: Counter[str] = Counter()
-    failed: Counter[str] = Counter()
-    image_tokens: Counter[str] = Counter()
-    keys: set[str] = set()
-    prefix_tokens: dict[str, int] = {}
+    """By response type; nothing is asked or written. Raises InputError when nothing can be planned."""
+    quoter = Quoter(job, ledger)
+    is_empty = True
     for _, units in made:
         for planned in units:
-            name = planned.unit.response_type
-            if ledger is not None and ledger.is_answered(planned.key):
-                answered[name] += 1
-            elif ledger is not None and ledger.has_failed(planned.key):
-                failed[name] += 1
-            elif planned.key not in keys:
-                keys.add(planned.key)
-                requests[name] += 1
-                if planned.messages:
-                    *prefix, proxy = (message.content for message in planned.messages)
-                    if name not in prefix_tokens:
-                        prefix_tokens[name] = estimate_message_tokens(prefix)
-                    image_tokens[name] += estimate_message_tokens([proxy])
-    if not requests and not answered and not failed:
+            is_empty = False
+            quoter.add(planned)
+    if is_empty:
         raise nothing_planned(made.excluded)
-    return {
-        name: Quote(
-            requests[name],
-            answered[name],
-            failed[name],
-            prefix_tokens.get(name, 0),
-            image_tokens[name],
-            requests[name] * job.pack.types[name].max_tokens,
-        )
-        for name in job.types
-    }
+    return quoter.quotes()
 
 
 def preview(job: Job, made: Plan, image_id: int | None) -> dict[str, tuple[Message, ...]]:
@@ -239,6 +359,8 @@ def run_settings(job: Job) -> dict[str, Any]:
         "teacher": job.teacher.name,
         "model": config.model,
         "base_url": job.teacher.endpoint,
+        # Only a teacher that reads what is wrong with its reply can mend it.
+        "asks_again": job.teacher.paid,
         "reply_forms": {name: job.pack.types[name].reply_form for name in job.types},
         "proxy": job.proxy,
         "seed": config.seed,

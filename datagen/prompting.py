@@ -27,7 +27,7 @@ PACKS = Path(__file__).resolve().parent.parent / "prompts"
 DEFAULT_PACK = "coco"
 
 # What a pack does not bring is taken from the default pack.
-_SHARED_FILES = ("leaks.txt", "refusals.txt", "alignment.txt")
+_SHARED_FILES = ("leaks.txt", "refusals.txt", "alignment.txt", "complaints.txt")
 _QUESTIONS = "questions.txt"
 # Published folder name to ours.
 _FOLDER_ALIASES = {"detail": "detail_description"}
@@ -74,7 +74,9 @@ class Pack:
     sample: str | None
     types: Mapping[str, ResponseType]
     word_lists: Mapping[str, tuple[str, ...]]
-    """`leaks`, `refusals` and `alignment`: the lines of the text files of those names."""
+    """`leaks`, `refusals`, `alignment`, `complaints`: the lines of the text files of those names."""
+    complaints: Mapping[str, str]
+    """By the reason for which a reply cannot be used: what its teacher is told and asked again."""
     folders_without_table: tuple[str, ...]
     """Folders with prompts for which pack.toml has no table, and which are not used."""
     files: Mapping[str, str]
@@ -140,6 +142,7 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
         sample=settings.sample,
         types=types,
         word_lists=word_lists,
+        complaints=_complaints(word_lists["complaints"], f"{where}/complaints.txt"),
         folders_without_table=tuple(folder for folder in _type_folders(files) if folder not in types),
         files=dict(files),
     )
@@ -242,6 +245,16 @@ def _check_instructions(lines: tuple[str, ...], where: str) -> None:
     for line in lines:
         if IMAGE_TOKEN in line:
             raise InputError(f"{where}: {line!r}: take {IMAGE_TOKEN} out; it is added to every sample")
+
+
+def _complaints(lines: tuple[str, ...], where: str) -> dict[str, str]:
+    complaints = {}
+    for line in lines:
+        reason, colon, text = (part.strip() for part in line.partition(":"))
+        if not (colon and text and re.fullmatch(r"[a-z_]+", reason)):
+            raise InputError(f"{where}: {line!r}: must be a reason, a colon and what the teacher is told")
+        complaints[reason] = text
+    return complaints
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,11 +22,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from datagen.asking import Tally
 from datagen.config import Job
 from datagen.emit import ALIGNMENT, COMBINED, REJECTED, read_manifest
-from datagen.ledger import Ledger, PlanChange
+from datagen.ledger import Asking, Ledger, PlanChange
 from datagen.ledger import Progress as AskedSoFar
-from datagen.planning import Plan, Quote
+from datagen.planning import Estimate, Plan, Quote, estimate_cost
+from datagen.pricing import PRICES
 from datagen.prompting import PACKS
 from datagen.records import Message
 from schemas import Accounting, RunManifest
@@ -65,7 +69,8 @@ def _pack_name(job: Job) -> str:
 class RunWatcher:
     """Shows how a run goes: a bar in a terminal; in a log, a line at every tenth."""
 
-    def __init__(self) -> None:
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self.total = self.accepted = self.rejected = self.failed = 0
         self._tenths = self._done = 0
         self._bar = Progress(
@@ -105,7 +110,13 @@ class RunWatcher:
         if self._bar.live.is_started:
             self._bar.stop()
 
-    def planned(self, change: PlanChange, progress: Mapping[str, AskedSoFar], forgotten: int) -> None:
+    def planned(
+        self,
+        change: PlanChange,
+        progress: Mapping[str, AskedSoFar],
+        forgotten: int,
+        quotes: Mapping[str, Quote],
+    ) -> None:
         failed = sum(asked.failed for asked in progress.values())
         self.total = sum(asked.pending for asked in progress.values())
         parts = [
@@ -125,9 +136,19 @@ class RunWatcher:
                 "the ledger"
             )
         if self.total:
+            if self._job.teacher.paid:
+                _say_price(self._job, quotes)
             self.begins("asking", self.total)
 
-    def asked(self, kept: int, not_kept: int, failed: int) -> None:
+    def asks_again(self, requests: int) -> None:
+        self._stop_bar()
+        plural = "replies" if requests > 1 else "reply"
+        _out.print(f"Asking again for {requests:,} {plural} that could not be used, with what was wrong")
+        self.total = requests
+        self.accepted = self.rejected = self.failed = self._tenths = 0
+        self.begins("asking again", requests)
+
+    def asked(self, kept: int, not_kept: int, failed: int, tally: Tally) -> None:
         self.accepted += kept
         self.rejected += not_kept
         self.failed += failed
@@ -136,7 +157,13 @@ class RunWatcher:
         verdicts = f"{self.accepted:,} accepted, {self.rejected:,} rejected"
         if self.failed:
             verdicts += f", {self.failed:,} failed"
+        if tally.retries:
+            verdicts += f", {tally.retries.total():,} retries"
+        if tally.spent is not None:
+            verdicts += f", {_dollars(tally.spent)}"
         rate = f"{speed:,.0f}/s" if speed else ""
+        if tally.concurrency:
+            rate += f", {tally.concurrency} at once, {tally.latency(0.5):.1f} s each"
         self._bar.update(self._task, completed=done, rate=rate, verdicts=verdicts)
         tenths = done * 10 // max(1, self.total)
         if tenths > self._tenths and not _err.is_terminal:
@@ -158,6 +185,7 @@ def say_summary(manifest: RunManifest, out: Path, *, again: str = "the same comm
     if usage.prompt or usage.completion:
         cached = f" ({usage.cached / usage.prompt:.0%} of it cached)" if usage.prompt else ""
         _out.print(f"Tokens: {usage.prompt:,} in{cached}, {usage.completion:,} out, as the endpoint reported")
+    _say_cost(manifest)
     _out.print()
     _out.print(f"Written to {_plain(str(out))}/")
     for output in manifest.outputs:
@@ -170,6 +198,11 @@ def say_summary(manifest: RunManifest, out: Path, *, again: str = "the same comm
         again += " with --retry-failed" if failed else ""
         _out.print(
             f"Not finished: {failed:,} failed, {pending:,} pending. Next: {again} asks just those again."
+        )
+    elif manifest.to_ask_again:
+        _out.print(
+            f"{manifest.to_ask_again:,} of the rejected can be asked for again, with what was wrong: "
+            f"{again} does that."
         )
     elif not any(count.emitted for count in manifest.accounting.values()):
         _out.print(
@@ -251,25 +284,108 @@ def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
     if not job.teacher.reads_messages:
         say(f"The {job.teacher.name} teacher sends nothing anywhere: no tokens, no cost.")
         return
+    again = sum(quote.again for quote in quotes.values())
+    if again:
+        say(f"Among them {again:,} that ask again for a reply that could not be used, with why.")
     say()
-    say("type                 requests   prefix tokens   tokens an image   input tokens   most output tokens")
+    say(
+        "type                 requests   prefix tokens   tokens an image   input tokens   output tokens"
+        "   at most"
+    )
     for name, quote in quotes.items():
         say(
-            f"{name:<18} {quote.requests:>10,} {quote.prefix_tokens:>15,} "
-            f"{quote.image_tokens / max(1, quote.requests):>17,.0f} {quote.input_tokens:>14,} "
-            f"{quote.output_tokens:>20,}"
+            f"{name:<18} {quote.asked:>10,} {quote.prefix_tokens:>15,.0f} "
+            f"{quote.image_tokens / max(1, quote.asked):>17,.0f} {quote.input_tokens:>14,.0f} "
+            f"{quote.output_tokens:>15,.0f} {quote.most_output_tokens:>9,}"
         )
     inputs = sum(quote.input_tokens for quote in quotes.values())
-    shared = sum(quote.prefix_tokens * quote.requests for quote in quotes.values())
+    cached = sum(quote.cached_tokens for quote in quotes.values())
     say(
-        f"in all: {inputs:,} input tokens, {shared / max(1, inputs):.0%} of them the prefix that is the same "
-        f"for every image (providers bill it as cached input); at most "
-        f"{sum(quote.output_tokens for quote in quotes.values()):,} output tokens."
+        f"in all: {inputs:,.0f} input tokens, {cached / max(1, inputs):.0%} of them a prefix sent before "
+        f"(providers with a prefix cache bill it as cached input), and "
+        f"{sum(quote.output_tokens for quote in quotes.values()):,.0f} output tokens."
     )
-    say(
-        "Input tokens are an estimate from the words, digits and marks of the very messages; output tokens "
-        "are each type's max_tokens."
+    say()
+    if total:
+        _say_prices(job, quotes)
+    measured = sum(quote.measured_on for quote in quotes.values())
+    if measured:
+        say(
+            "These are estimates: input from the words, digits and marks of the very messages, scaled by "
+            f"what the endpoint reported for {measured:,} replies in this folder; output as long as those."
+        )
+    else:
+        say(
+            "These are estimates: input from the words, digits and marks of the very messages, output as "
+            "long as the pack's examples. Run a few (--limit 20) and quote the rest with the same --out: "
+            "then they are scaled by what the endpoint reported."
+        )
+    say("At most: every reply as long as its type's max_tokens.")
+
+
+def _say_prices(job: Job, quotes: Mapping[str, Quote]) -> None:
+    """What the quoted requests would cost, each way that there is a price for."""
+    prices, say = job.prices, _out.print
+    if prices is None:
+        say(
+            f"No price: {_plain(str(job.config.prices or PRICES))} has no "
+            f'\\["{_plain(job.config.model or "")}"]. Add it there, or in a file that you give with --prices.'
+        )
+        return
+    say(f"US dollars, by {_plain(str(prices.source))} of {prices.date}:   expected     at most")
+    ways = [("online, nothing cached", prices.online, False), ("online, prefix cached", prices.online, True)]
+    if prices.batch is not None:
+        ways.append(("in batches (--teacher openai-batch)", prices.batch, False))
+    for way, price, is_cached in ways:
+        expected, most = estimate_cost(price, quotes.values(), cached=is_cached)
+        say(f"  {way:<38} {expected:>12,.4f} {most:>11,.4f}")
+    cap = job.config.max_cost
+    if cap is not None and job.price is not None:
+        expected = estimate_cost(job.price, quotes.values(), cached=False).expected
+        if expected > cap:
+            say(f"--max-cost {cap:g} would stop it before the end.")
+
+
+def _say_price(job: Job, quotes: Mapping[str, Quote]) -> None:
+    """One line before anything is asked."""
+    inputs = sum(quote.input_tokens for quote in quotes.values())
+    outputs = sum(quote.output_tokens for quote in quotes.values())
+    tokens = f"about {inputs:,.0f} tokens in and {outputs:,.0f} out"
+    if job.price is None or job.prices is None:
+        _out.print(
+            f"Quote: {tokens}; no price for {_plain(job.config.model or '')} (`quote` says where to add it)"
+        )
+        return
+    plain = estimate_cost(job.price, quotes.values(), cached=False)
+    cached = estimate_cost(job.price, quotes.values(), cached=True)
+    low = Estimate(min(plain.expected, cached.expected), plain.most)
+    between = _dollars(plain.expected)
+    if low.expected < plain.expected:
+        between = f"{_dollars(low.expected)} (prefix cached) to {between}"
+    _out.print(
+        f"Quote: {between}, at most {_dollars(plain.most)}; {tokens}; estimates, at the prices of "
+        f"{job.prices.date}"
     )
+
+
+def _say_cost(manifest: RunManifest) -> None:
+    cost = manifest.cost
+    if not cost.spent and not cost.possibly_billed:
+        return
+    emitted = sum(count.emitted for count in manifest.accounting.values())
+    each = f", {_dollars(cost.spent / emitted)} for each sample kept" if emitted else ""
+    _out.print(f"Spent: {_dollars(cost.spent)} in this folder so far{each}")
+    if cost.possibly_billed:
+        _out.print(
+            f"  and at most {_dollars(cost.possibly_billed)} more for requests that were never answered"
+        )
+    if cost.unpriced_replies:
+        _out.print(f"  not counting {cost.unpriced_replies:,} replies of models without a price")
+
+
+def _dollars(amount: float) -> str:
+    """With enough digits to tell small amounts apart."""
+    return f"${amount:,.2f}" if amount >= 10 else f"${amount:.4f}"
 
 
 def say_messages(messages: Mapping[str, Sequence[Message]]) -> None:
@@ -302,6 +418,12 @@ def say_status(ledger: Ledger, folder: Path) -> None:
     prompt, cached, completion = ledger.usage()
     if prompt or completion:
         _out.print(f"Tokens: {prompt:,} in ({cached:,} cached), {completion:,} out")
+    spent = ledger.spent()
+    if spent.known or spent.possibly_billed:
+        more = f", and at most {_dollars(spent.possibly_billed)} for what was never answered"
+        _out.print(f"Spent: {_dollars(spent.known)}{more if spent.possibly_billed else ''}")
+    if asking := ledger.last_asking():
+        _say_asking(asking)
     manifest = read_manifest(folder)
     finished = {
         name: AskedSoFar(count.planned, count.emitted + count.rejected + count.duplicate, count.failed)
@@ -316,6 +438,46 @@ def say_status(ledger: Ledger, folder: Path) -> None:
     _out.print(f"\nAs finished at {manifest.finished_at}:")
     _say_accounting(manifest.accounting)
     _say_reasons(manifest)
+
+
+def _say_asking(asking: Asking) -> None:
+    """How the last time of asking goes, or went."""
+    now = time.time()
+    until = asking.ended_at or asking.last_reply_at or now
+    if asking.ended_at is not None:
+        state = f"ended {_ago(now - asking.ended_at)}"
+    elif _is_alive(asking.pid):
+        until = now
+        last = f", last reply {_ago(now - asking.last_reply_at)}" if asking.last_reply_at else ""
+        state = f"going on (process {asking.pid}{last})"
+    else:
+        state = "broke off: the same command goes on"
+    seconds = max(until - asking.started_at, 1e-3)
+    _out.print(f"Last asking: {state}; {asking.replies:,} replies, {asking.replies / seconds:,.1f}/s", end="")
+    if asking.completion_tokens:
+        p50, p90, p99 = asking.latencies
+        _out.print(f", {asking.completion_tokens / seconds:,.0f} output tokens/s", end="")
+        _out.print(f", latency {p50:.2f} s (90th percentile {p90:.2f}, 99th {p99:.2f})", end="")
+    _out.print()
+    if asking.retries:
+        _out.print("Retries: " + ", ".join(f"{reason} {count:,}" for reason, count in asking.retries.items()))
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{seconds:.0f} seconds ago"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _plain(text: str) -> str:

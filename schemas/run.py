@@ -84,6 +84,17 @@ class TokenUsage(_Strict):
     completion: int = Field(ge=0)
 
 
+class Cost(_Strict):
+    """US dollars that asking into this folder has cost, over all runs and by the prices of their day."""
+
+    spent: float = Field(ge=0)
+    """By the usage that the endpoint reported; for replies without, the most they can have cost."""
+    possibly_billed: float = Field(ge=0)
+    """What was sent and never answered may have cost this much more."""
+    unpriced_replies: int = Field(ge=0)
+    """Paid replies of models that had no price, not counted in `spent`."""
+
+
 class RunManifest(_Strict):
     """manifest.json: what was run on what, and what became of every unit. Written last."""
 
@@ -110,6 +121,9 @@ class RunManifest(_Strict):
     reasons: dict[str, dict[str, int]]
     """By outcome, then reason: how many lines of rejected.jsonl."""
     usage: TokenUsage
+    cost: Cost
+    to_ask_again: int = Field(ge=0)
+    """Rejected replies that the next run asks for again, with what was wrong with them."""
     outputs: list[OutputFile]
 
 

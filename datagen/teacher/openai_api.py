@@ -1,53 +1,89 @@
-"""The `openai` teacher: any endpoint that speaks OpenAI's chat completions."""
+"""The `openai` teacher: any endpoint that speaks OpenAI's chat completions, one request at a time.
+
+Requests go around openai-python's `create()`, over the aiohttp it is installed with: what is kept is
+the raw body, what may be asked again is decided here, by name, and a request costs a quarter of the
+CPU. The list of models, files and batches go through the client. `openai-batch` shares all but the way.
+"""
 
 from __future__ import annotations
 
 import email.utils
 import hashlib
 import os
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import aiohttp
+import httpx2
 import msgspec
 import openai
-import tenacity
 
 from datagen.records import InputError, TeacherReply, TeacherRequest
-from datagen.teacher.protocol import TeacherFailure, TeacherStopped
+from datagen.teacher.protocol import Answered, TeacherFailure, TeacherRetry, TeacherStopped
+from datagen.teacher.retries import Sleep, retrying
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-ATTEMPTS = 6
-TIMEOUT_SECONDS = 120.0
-LONGEST_RETRY_AFTER_SECONDS = 120.0
-# That many requests in a row, each after all its attempts, without one answer between: nobody is there.
-UNREACHABLE_AFTER = 8
+TIMEOUT_SECONDS = 300.0
+CONNECT_SECONDS = 20.0
+LONGEST_WAIT_SECONDS = 600.0
 # "none" and the like, for servers without keys, are words that an error may well use.
 SHORTEST_SECRET = 8
 
-_RETRYABLE_STATUS = (408, 409, 429)
+# What may pass next time. Gateways (OpenRouter, Cloudflare) use 520 to 529 for a busy upstream.
+RETRYABLE = {
+    408: "http_408",
+    409: "http_409",
+    425: "http_425",
+    429: "rate_limited",
+    **{status: f"http_{status}" for status in range(500, 600)},
+}
+# Of these the endpoint has done no work; of the others nobody knows.
+_REFUSED_UNDONE = (408, 409, 425, 429, 503, 529)
+_OVERLOADED = (429, 503, 529)
+
+# JSON Schema of a reply in the `json` form, strict as OpenAI wants it.
+REPLY_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "turns",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {
+                "turns": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"question": {"type": "string"}, "answer": {"type": "string"}},
+                        "required": ["question", "answer"],
+                        "additionalProperties": False,
+                    },
+                }
+            },
+            "required": ["turns"],
+            "additionalProperties": False,
+        },
+    },
+}
 
 
 class OpenAITeacher:
-    """Sends the request's messages to `base_url`/chat/completions and returns the raw body.
+    """Posts a request's messages to `base_url`/chat/completions and returns the raw body.
 
-    Retries 408, 409, 429, 5xx, timeouts and dropped connections, up to ATTEMPTS in all, waiting as
-    Retry-After says or exponentially longer. The client's own retries are off.
+    One call is one attempt; TeacherRetry says that another may do better. Where an endpoint does
+    not take a parameter as we send it (`max_tokens`, `temperature`, `response_format`), the
+    next attempt goes without, or as it wants it, and so do all after it.
     """
 
-    name = "openai"
     paid = True
     reads_messages = True
 
-    def __init__(
-        self,
-        model: str,
-        base_url: str | None,
-        *,
-        sleep: Callable[[float], Awaitable[None]] | None = None,
-    ) -> None:
+    def __init__(self, model: str, base_url: str | None, *, in_batches: bool = False) -> None:
+        self.name = "openai-batch" if in_batches else "openai"
         self.model = model
         self.base_url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).rstrip("/")
         try:
@@ -65,26 +101,37 @@ class OpenAITeacher:
                 f"what the endpoint asks for goes into {KEY_VARIABLE}"
             )
         self.endpoint: str | None = without_secrets(self.base_url)
-        self._client: openai.AsyncOpenAI | None = None
-        self._failed_in_a_row = 0
-        self._retrying: dict[str, Any] = {
-            "retry": tenacity.retry_if_exception(_retryable),
-            "wait": _wait,
-            "stop": tenacity.stop_after_attempt(ATTEMPTS),
-            "reraise": True,
-        }
-        if sleep is not None:
-            self._retrying["sleep"] = sleep
+        self.client: openai.AsyncOpenAI | None = None
+        self.adapted: set[str] = set()
+        """Parameters that the endpoint does not take as they are planned."""
+        self._key = ""
 
     def cannot_answer(self, request: TeacherRequest) -> str | None:
         return None
 
     def key(self, request: TeacherRequest) -> str:
-        """The endpoint, the body as it goes over the wire, and the sample index."""
+        """The endpoint, the body as planned, and the sample index."""
         digest = hashlib.sha256(f"{self.endpoint}\n".encode())
-        digest.update(self._body(request))
+        digest.update(self._encode(request, frozenset()))
         digest.update(f"\n{request.unit.sample_index}".encode())
         return digest.hexdigest()[:32]
+
+    def body(self, request: TeacherRequest) -> bytes:
+        """The body as planned, but for the parameters that the endpoint does not take."""
+        return self._encode(request, self.adapted)
+
+    def _encode(self, request: TeacherRequest, adapted: frozenset[str] | set[str]) -> bytes:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        }
+        if "temperature" not in adapted:
+            body["temperature"] = request.temperature
+        limit = "max_completion_tokens" if "max_tokens" in adapted else "max_tokens"
+        body[limit] = request.max_tokens
+        if request.reply_form == "json" and "response_format" not in adapted:
+            body["response_format"] = REPLY_FORMAT
+        return msgspec.json.encode(body)
 
     async def start(self) -> None:
         key = os.environ.get(KEY_VARIABLE, "").strip()
@@ -95,128 +142,148 @@ class OpenAITeacher:
             )
         if not (key.isascii() and key.isprintable()):
             raise InputError(f"the key in {KEY_VARIABLE} has characters that no key has: set it again")
-        self._client = openai.AsyncOpenAI(
-            api_key=key,
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=TIMEOUT_SECONDS,
-            # Its own transport slows with the number of open connections; this one without a limit
-            # given keeps to 100 of them.
-            http_client=openai.DefaultAioHttpClient(limits=openai.DEFAULT_CONNECTION_LIMITS),
+        self._key = key
+        timeout = httpx2.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
+        self.client = openai.AsyncOpenAI(api_key=key, base_url=self.base_url, max_retries=0, timeout=timeout)
+        self._url = f"{self.base_url}/chat/completions"
+        self._session = aiohttp.ClientSession(
+            # How many are open at once is not the connector's to decide.
+            connector=aiohttp.TCPConnector(limit=0, ssl=httpx2.create_ssl_context()),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS, sock_connect=CONNECT_SECONDS),
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
         )
         await self._check_endpoint()
 
-    async def _check_endpoint(self) -> None:
+    async def _check_endpoint(self, sleep: Sleep | None = None) -> None:
         """Asks for the list of models: free, and it finds a wrong address, key or model name."""
-        assert self._client is not None
         where = self.endpoint
-        retrying = self._retrying | {"retry": tenacity.retry_if_exception_type(openai.RateLimitError)}
+        policy = retrying(sleep) if sleep else retrying()
         try:
-            models: list[str] = await tenacity.AsyncRetrying(**retrying)(self._list_models)
+            models: list[str] = await policy(self._list_models)
         except openai.AuthenticationError as error:
             raise InputError(f"{where} refuses the key in {KEY_VARIABLE}: {self._reason(error)}") from None
         except openai.APIConnectionError as error:
             raise InputError(
                 f"no endpoint at {where} ({self._reason(error)}): check --base-url and that the server runs"
             ) from None
-        except (openai.OpenAIError, TypeError, ValueError, AttributeError):
+        except (openai.OpenAIError, TeacherRetry, TypeError, ValueError, AttributeError):
             return  # many servers have no such list; the first request will tell
-        # Gemini lists models/NAME and Ollama NAME:latest, and both take NAME.
-        names = {name.removeprefix("models/").removesuffix(":latest") for name in models}
-        if models and self.model.removeprefix("models/").removesuffix(":latest") not in names:
+        if models and _plain_name(self.model) not in map(_plain_name, models) and not self._hides_models():
             some = ", ".join(sorted(models)[:8]) + (", …" if len(models) > 8 else "")
             raise InputError(f"--model {self.model}: {where} does not serve it; it serves {some}")
 
-    async def _list_models(self) -> list[str]:
-        assert self._client is not None
-        return [model.id async for model in self._client.models.list()]
+    def _hides_models(self) -> bool:
+        """Azure takes the names of deployments, and lists other names."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host.endswith((".azure.com", ".azure.us", ".azure.cn"))
 
-    async def ask(self, request: TeacherRequest) -> TeacherReply:
-        assert self._client is not None
-        body = self._body(request)
+    async def _list_models(self) -> list[str]:
+        assert self.client is not None
+        try:
+            return [model.id async for model in self.client.models.list()]
+        except openai.RateLimitError as error:
+            wait = asked_to_wait(error.response.headers)
+            raise TeacherRetry("rate_limited", self._reason(error), wait=wait) from None
+
+    async def ask(self, body: bytes) -> Answered:
         started = time.monotonic()
         try:
-            text: str = await tenacity.AsyncRetrying(**self._retrying)(self._post, body)
-        except openai.APIStatusError as error:
-            raise self._status_failure(error) from None
-        except _NoCompletion as error:
-            raise self._unanswered("no_completion", str(error)) from None
-        except openai.APIConnectionError as error:
-            timed_out = isinstance(error, openai.APITimeoutError)
-            reason = "timeout" if timed_out else "connection_error"
-            raise self._unanswered(reason, self._reason(error)) from None
-        self._failed_in_a_row = 0
-        return _reply(text, time.monotonic() - started)
+            async with self._session.post(self._url, data=body, allow_redirects=False) as response:
+                raw = await response.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            # Nobody took the request.
+            raise TeacherRetry("connection_error", self.shown(error), overloaded=True) from None
+        except TimeoutError as error:
+            raise TeacherRetry("timeout", self.shown(error), overloaded=True, may_be_billed=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise TeacherRetry("connection_error", self.shown(error), may_be_billed=True) from None
+        text = self.without_key(raw).decode("utf-8", errors="replace")
+        if response.status != 200:
+            raise self.fault(response.status, text, response.headers)
+        if not is_completion(text):
+            detail = _one_line(text) or "an empty body"
+            raise TeacherRetry("no_completion", detail, may_be_billed=True)
+        return Answered(as_reply(text, time.monotonic() - started), _hold(response.headers, len(body)))
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
+        if self.client is not None:
+            await self._session.close()
+            await self.client.close()
 
-    async def _post(self, body: bytes) -> str:
-        assert self._client is not None
-        text: str = await self._client.post(
-            "/chat/completions",
-            cast_to=str,
-            content=body,
-            options={"headers": {"Content-Type": "application/json"}},
-        )
-        if not _is_completion(text):
-            raise _NoCompletion(" ".join(text.split())[:300])
-        return text
-
-    def _body(self, request: TeacherRequest) -> bytes:
-        return msgspec.json.encode(
-            {
-                "model": self.model,
-                "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-                "temperature": request.temperature,
-                "max_tokens": request.max_tokens,
-            }
-        )
-
-    def _status_failure(self, error: openai.APIStatusError) -> Exception:
-        status, code = error.status_code, error.code or ""
-        reason = self._reason(error)
-        where = self.endpoint
+    def fault(self, status: int, body: str, headers: Mapping[str, str]) -> Exception:
+        """What an answer with that status means: TeacherRetry, TeacherFailure or TeacherStopped."""
+        error = decode_error(body)
+        code, where = str(error.get("code") or ""), self.endpoint
+        detail = _one_line(str(error.get("message") or body)) or f"status {status}"
+        if code in ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"):
+            return TeacherStopped(f"{where}: the quota is spent: {detail}")
+        if status == 403 and re.search(r"moderation|flagged", detail, re.IGNORECASE):
+            return TeacherFailure("content_filter", detail, is_its_own=True)
         if status in (401, 403):
-            return TeacherStopped(f"{where} refuses the key in {KEY_VARIABLE} ({status}): {reason}")
+            return TeacherStopped(f"{where} refuses the key in {KEY_VARIABLE} ({status}): {detail}")
         if status == 402:
-            return TeacherStopped(f"{where} wants to be paid first (402): {reason}")
+            return TeacherStopped(f"{where} wants to be paid first (402): {detail}")
         if status == 404:
             return TeacherStopped(
                 f"{where} knows no such path or model: check --base-url (most end in /v1) and --model "
-                f"({reason})"
+                f"({detail})"
             )
-        if code == "insufficient_quota":
-            return TeacherStopped(f"{where}: the quota is spent: {reason}")
-        if _retryable(error):
-            return self._unanswered("rate_limited" if status == 429 else f"http_{status}", reason)
+        if status in RETRYABLE:
+            return self._retry(status, detail, headers)
         if "content_filter" in code or "content_policy" in code:
-            return TeacherFailure("content_filter", reason)
-        if "context_length" in code:
-            return TeacherFailure("context_length", reason)
-        return self._unanswered(f"http_{status}", reason)
+            return TeacherFailure("content_filter", detail, is_its_own=True)
+        context = f"{code} {error.get('type')} {detail}"
+        if re.search(r"context[ _](length|window|size)|maximum context", context, re.IGNORECASE):
+            return TeacherFailure("context_length", detail, is_its_own=True)
+        if self._adapts(str(error.get("param") or ""), code, detail):
+            return TeacherRetry("parameter_not_taken", detail, wait=0.0)
+        return TeacherFailure(f"http_{status}", detail)
 
-    def _unanswered(self, reason: str, detail: str) -> Exception:
-        self._failed_in_a_row += 1
-        if self._failed_in_a_row >= UNREACHABLE_AFTER:
+    def _retry(self, status: int, detail: str, headers: Mapping[str, str]) -> Exception:
+        wait = asked_to_wait(headers)
+        if wait is not None and wait > LONGEST_WAIT_SECONDS:
             return TeacherStopped(
-                f"{self.endpoint} answered none of the last {UNREACHABLE_AFTER} requests "
-                f"({reason}: {detail}); --retry-failed asks those again"
+                f"{self.endpoint} asks to wait for {wait:,.0f} seconds ({detail}): run the same command then"
             )
-        return TeacherFailure(reason, detail)
+        return TeacherRetry(
+            RETRYABLE[status],
+            detail,
+            wait=wait,
+            overloaded=status in _OVERLOADED,
+            may_be_billed=status not in _REFUSED_UNDONE,
+        )
+
+    def _adapts(self, param: str, code: str, detail: str) -> bool:
+        """Whether the complaint is about a parameter that can be sent otherwise, and now will be."""
+        for name in ("max_tokens", "temperature", "response_format"):
+            if name == param or (not param and name in detail):
+                if name in self.adapted:
+                    # A request that went out before the first complaint came back.
+                    return code.startswith("unsupported") or name == "response_format"
+                if code.startswith("unsupported") or re.search(
+                    r"unsupported|not support|not permitted|unknown|unrecognized|invalid",
+                    detail,
+                    re.IGNORECASE,
+                ):
+                    self.adapted.add(name)
+                    return True
+        return False
+
+    def without_key(self, raw: bytes) -> bytes:
+        """The same with the key masked; servers have been known to echo it."""
+        key = self._key.encode()
+        return raw.replace(key, b"[key]") if len(key) >= SHORTEST_SECRET else raw
+
+    def shown(self, error: BaseException) -> str:
+        """One line for a person, without the key."""
+        text = " ".join(str(error).split())[:300] or type(error).__name__
+        return self.without_key(text.encode(errors="replace")).decode()
 
     def _reason(self, error: openai.OpenAIError) -> str:
         """One line for a person; servers have been known to echo the key."""
-        text = str(error.__cause__ or error) if isinstance(error, openai.APIConnectionError) else str(error)
-        key = os.environ.get(KEY_VARIABLE, "").strip()
-        if len(key) >= SHORTEST_SECRET:
-            text = text.replace(key, "[key]")
-        return " ".join(text.split())[:300] or type(error).__name__
-
-
-class _NoCompletion(Exception):
-    """A reply with status 200 that holds neither a message nor a bill, as gateways send in trouble."""
+        return self.shown(error.__cause__ or error if isinstance(error, openai.APIConnectionError) else error)
 
 
 def without_secrets(url: str) -> str:
@@ -225,39 +292,47 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _retryable(error: BaseException) -> bool:
-    if isinstance(error, openai.APIStatusError):
-        if error.code == "insufficient_quota":
-            return False
-        return error.status_code in _RETRYABLE_STATUS or error.status_code >= 500
-    return isinstance(error, openai.APIConnectionError | _NoCompletion)
+def _plain_name(model: str) -> str:
+    """Gemini lists models/NAME, Ollama NAME:latest, OpenRouter takes NAME:nitro; all are NAME."""
+    return model.removeprefix("models/").partition(":")[0]
 
 
-_backoff = tenacity.wait_random_exponential(multiplier=0.5, max=30)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds until the next attempt: Retry-After where the endpoint gave one, else backing off."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, openai.APIStatusError):
-        told = _retry_after(error.response.headers.get("retry-after"))
-        if told is not None:
-            return min(told, LONGEST_RETRY_AFTER_SECONDS)
-    return _backoff(state)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header, which holds a number or a date; None without a usable one."""
-    if value is None:
-        return None
+def asked_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds from `retry-after-ms` or `Retry-After` (a number or a date); None without a usable one."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * unit)
+        except (KeyError, ValueError):
+            pass
     try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        return max(0.0, email.utils.parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
+    except (KeyError, ValueError):
         return None
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTES_PER_TOKEN = 4
+
+
+def _hold(headers: Mapping[str, str], body_bytes: int) -> float:
+    """Seconds until the limits that the x-ratelimit headers tell of have room for another such request."""
+    longest = 0.0
+    for kind, needed in (("requests", 1.0), ("tokens", body_bytes / _BYTES_PER_TOKEN)):
+        reset = headers.get(f"x-ratelimit-reset-{kind}")
+        if reset is None:
+            continue
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(reset))
+        try:
+            remaining = float(headers[f"x-ratelimit-remaining-{kind}"])
+            limit = float(headers[f"x-ratelimit-limit-{kind}"])
+        except (KeyError, ValueError):
+            continue
+        if remaining < needed and limit > remaining:
+            # What was used comes back evenly until the reset.
+            share = (min(needed, limit) - remaining) / (limit - remaining)
+            longest = max(longest, seconds * share)
+    return min(longest, LONGEST_WAIT_SECONDS)
 
 
 class _Details(msgspec.Struct):
@@ -283,7 +358,7 @@ _decode_usage = msgspec.json.Decoder(_Body).decode
 _decode_shape = msgspec.json.Decoder(_Shape).decode
 
 
-def _is_completion(body: str) -> bool:
+def is_completion(body: str) -> bool:
     """Whether it is a reply at all, be it an odd one: it has choices, or tokens were charged for it."""
     try:
         shape = _decode_shape(body)
@@ -292,7 +367,7 @@ def _is_completion(body: str) -> bool:
     return bytes(shape.choices) not in (b"null", b"[]") or bytes(shape.usage) != b"null"
 
 
-def _reply(body: str, seconds: float) -> TeacherReply:
+def as_reply(body: str, seconds: float) -> TeacherReply:
     """The body untouched, and beside it the tokens it reports, if it reports any."""
     try:
         usage = _decode_usage(body).usage or _Usage()
@@ -307,3 +382,21 @@ def _reply(body: str, seconds: float) -> TeacherReply:
         completion_tokens=usage.completion_tokens,
         seconds=seconds,
     )
+
+
+def decode_error(body: str) -> dict[str, Any]:
+    """The `error` object of a body in whichever of the usual shapes it is."""
+    try:
+        value = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    error = value.get("error", value)
+    if isinstance(error, dict):
+        return error
+    return {"message": error}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from datagen.records import InputError, TeacherReply, TeacherRequest
 
 TEACHERS = {
     "programmatic": "writes samples from the annotations by rule: no network, no key, no cost",
     "openai": "any OpenAI-compatible endpoint; the key comes from OPENAI_API_KEY",
+    "openai-batch": "the same through the endpoint's batches: slower, at about half the price",
     "replay": "answers from a file of recorded replies (--replies)",
 }
 
@@ -20,14 +21,47 @@ class TeacherFailure(Exception):
     `reason` is a name to count by and the same in every run; `detail` is for a person.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, *, is_its_own: bool = False) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.is_its_own = is_its_own
+        """True where the cause is this request alone and says nothing of the next."""
+
+
+class TeacherRetry(Exception):
+    """One attempt came to nothing, and the next may do better."""
+
+    def __init__(
+        self,
+        reason: str,
+        detail: str,
+        *,
+        wait: float | None = None,
+        overloaded: bool = False,
+        may_be_billed: bool = False,
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.wait = wait
+        """Seconds the endpoint asked to wait, if it did."""
+        self.overloaded = overloaded
+        """True where sending less is the remedy."""
+        self.may_be_billed = may_be_billed
+        """True where the endpoint may have done the work, and charge for it."""
 
 
 class TeacherStopped(Exception):
     """No request can be answered as things are (a refused key, a spent quota). Says what to do."""
+
+
+class Answered(NamedTuple):
+    """What one attempt brought."""
+
+    reply: TeacherReply
+    hold: float = 0.0
+    """Seconds in which the endpoint's rate limit leaves no room for another request."""
 
 
 class Teacher(Protocol):
@@ -47,14 +81,30 @@ class Teacher(Protocol):
     def key(self, request: TeacherRequest) -> str:
         """32 hex digits that stand for whatever decides the reply."""
 
+
+@runtime_checkable
+class LocalTeacher(Teacher, Protocol):
+    """Answers by itself, at once."""
+
+    def answer(self, request: TeacherRequest) -> TeacherReply:
+        """The reply. Raises TeacherFailure."""
+
+
+@runtime_checkable
+class RemoteTeacher(Teacher, Protocol):
+    """Answers over a network, for money."""
+
     async def start(self) -> None:
         """Called once before the first request.
 
         Raises InputError for what the user has to mend first: no key, no such model, no endpoint.
         """
 
-    async def ask(self, request: TeacherRequest) -> TeacherReply:
-        """The raw reply. Raises TeacherFailure for this request, TeacherStopped for all of them."""
+    def body(self, request: TeacherRequest) -> bytes:
+        """The request as it goes over the wire."""
+
+    async def ask(self, body: bytes) -> Answered:
+        """One attempt. Raises TeacherRetry, TeacherFailure, or TeacherStopped for all requests."""
 
     async def close(self) -> None:
         """Called once after the last request."""
@@ -73,19 +123,21 @@ def make_teacher(
     """
     if name not in TEACHERS:
         raise InputError(f"--teacher {name}: no such teacher; there are {', '.join(TEACHERS)}")
-    for option, value, user in (
-        ("--model", model, "openai"),
-        ("--base-url", base_url, "openai"),
-        ("--replies", replies, "replay"),
+    for option, value, users in (
+        ("--model", model, ("openai", "openai-batch")),
+        ("--base-url", base_url, ("openai", "openai-batch")),
+        ("--replies", replies, ("replay",)),
     ):
-        if value is not None and name != user:
-            raise InputError(f"{option} has no meaning for --teacher {name}; it goes with --teacher {user}")
-    if name == "openai":
+        if value is not None and name not in users:
+            raise InputError(
+                f"{option} has no meaning for --teacher {name}; it goes with --teacher {' or '.join(users)}"
+            )
+    if name in ("openai", "openai-batch"):
         from datagen.teacher.openai_api import OpenAITeacher
 
         if not model:
-            raise InputError("--teacher openai needs --model: the name of a model the endpoint serves")
-        return OpenAITeacher(model, base_url)
+            raise InputError(f"--teacher {name} needs --model: the name of a model the endpoint serves")
+        return OpenAITeacher(model, base_url, in_batches=name == "openai-batch")
     if name == "replay":
         from datagen.teacher.replay import ReplayTeacher
 

@@ -63,15 +63,9 @@ class ReplayTeacher:
         )
         return hashlib.sha256(b"replay\n" + msgspec.json.encode(decides)).hexdigest()[:32]
 
-    async def start(self) -> None:
-        """Everything was read when the teacher was made."""
-
-    async def ask(self, request: TeacherRequest) -> TeacherReply:
+    def answer(self, request: TeacherRequest) -> TeacherReply:
         recorded = self.replies.get(request.unit)
         if recorded is None:
             raise TeacherFailure("not_recorded", f"{self.path.name} has no reply for this unit")
         choice = {"message": {"content": recorded.reply}, "finish_reason": recorded.finish_reason}
         return TeacherReply(msgspec.json.encode({"choices": [choice]}).decode(), is_chat_completion=True)
-
-    async def close(self) -> None:
-        """Nothing is open."""

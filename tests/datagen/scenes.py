@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datagen.prompting import PACKS, load_pack
 from tests.datagen.chat_server import Answer, completion
 
+_COMPLAINTS = tuple(text.partition("{")[0] for text in load_pack(PACKS / "coco").complaints.values())
 ANIMALS = ("dog", "cat", "horse", "sheep", "cow", "bird", "bear", "zebra")
 PLACES = (
     "in a field",
@@ -52,9 +54,14 @@ def write_coco(folder: Path, images: int = 6, first: int = 1) -> tuple[Path, Pat
     return folder / "captions.json", folder / "instances.json"
 
 
+def proxy_of(messages: Sequence[dict[str, str]]) -> str:
+    """The image's own message, which is the last one but where a reply is asked for again."""
+    return messages[-3 if messages[-1]["content"].startswith(_COMPLAINTS) else -1]["content"]
+
+
 def reply_to(messages: Sequence[dict[str, str]]) -> str:
     """What a good teacher would say: about this image, in the form that the seeds show."""
-    proxy, seed = messages[-1]["content"], messages[2]["content"]
+    proxy, seed = proxy_of(messages), messages[2]["content"]
     seen = next(line for line in proxy.splitlines() if not line.startswith("<"))
     if seed.startswith("Question:"):
         turns = (("What is there to see?", seen), ("Is it dark?", "No."))

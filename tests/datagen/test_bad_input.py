@@ -14,7 +14,7 @@ import pytest
 from datagen.ledger import Ledger
 from datagen.prompting import PACKS
 from tests.datagen.chat_server import ChatServer, error
-from tests.datagen.scenes import good_teacher, write_coco
+from tests.datagen.scenes import good_teacher, proxy_of, write_coco
 from tests.datagen.test_run import datagen, manifest_of, records_of, rejections_of
 
 Mutation = Callable[[dict[str, Any]], None]
@@ -253,7 +253,7 @@ def test_wild_captions_break_no_sample(tmp_path: Path, monkeypatch: pytest.Monke
         arguments = ["--teacher", "openai", "--model", "tiny", "--base-url", server.base_url]
         assert datagen("run", *files, *arguments, "--out", tmp_path / "openai") == 0
     for body in server.requests:
-        proxy = body["messages"][-1]["content"]
+        proxy = proxy_of(body["messages"])
         assert proxy.count("</captions>") == 1
         assert proxy.splitlines()[3] == "</captions>", "one line for each of the two captions"
     for out in ("programmatic", "openai"):

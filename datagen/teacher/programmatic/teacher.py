@@ -71,19 +71,13 @@ class ProgrammaticTeacher:
         )
         return sha256(msgspec.json.encode(decides)).hexdigest()[:32]
 
-    async def start(self) -> None:
-        """Needs nothing."""
-
-    async def ask(self, request: TeacherRequest) -> TeacherReply:
+    def answer(self, request: TeacherRequest) -> TeacherReply:
         """Writes the sample. Raises TeacherFailure where `cannot_answer` gives a reason."""
         turns = self._turns(request)
         unit = request.unit
         if reason := _shortcoming(unit.response_type, turns):
             raise TeacherFailure(reason, f"image {unit.image_id}, type {unit.response_type}")
         return TeacherReply(as_text(turns, request.reply_form), is_chat_completion=False)
-
-    async def close(self) -> None:
-        """Nothing is held open."""
 
     def _turns(self, request: TeacherRequest) -> list[Turn]:
         unit = request.unit

@@ -138,7 +138,7 @@ def test_retry_after_is_honoured_in_seconds_and_as_a_date() -> None:
 
 
 def test_dropped_connections_are_asked_again() -> None:
-    (reply,), _, server = ask(sequence(Answer(b"", drop=True), completion("A dog.")))
+    (reply,), _, server = ask(sequence(Answer(b"", drop="before"), completion("A dog.")))
     assert isinstance(reply, TeacherReply)
     assert len(server.requests) == 2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -59,7 +58,7 @@ def request(
 
 
 def ask(to_ask: TeacherRequest) -> str:
-    reply = asyncio.run(ProgrammaticTeacher().ask(to_ask))
+    reply = ProgrammaticTeacher().answer(to_ask)
     assert not reply.is_chat_completion
     return reply.body
 
@@ -97,16 +96,16 @@ SHIPS = image(
 def test_the_same_request_gets_the_same_bytes_in_any_order() -> None:
     requests = [request(each, kind, seed=3) for each in (STREET, SHIPS) for kind in TYPES]
 
-    async def bodies(order: list[TeacherRequest]) -> dict[Unit, str]:
+    def bodies(order: list[TeacherRequest]) -> dict[Unit, str]:
         teacher = ProgrammaticTeacher()
-        return {each.unit: (await teacher.ask(each)).body for each in order}
+        return {each.unit: teacher.answer(each).body for each in order}
 
-    assert asyncio.run(bodies(requests)) == asyncio.run(bodies(requests[::-1]))
+    assert bodies(requests) == bodies(requests[::-1])
 
 
 def test_the_hash_seed_of_the_process_changes_nothing() -> None:
     program = (
-        "import asyncio, sys; sys.path.insert(0, '.')\n"
+        "import sys; sys.path.insert(0, '.')\n"
         "from tests.datagen.teacher.test_programmatic import *\n"
         "animals = image(('A man is holding a toy lamb and a bear.', 'A man holds a stuffed bear.'), "
         "(box('person', 10, 10, 60, 80),))\n"
@@ -204,7 +203,7 @@ def test_one_short_sentence_is_no_detailed_description() -> None:
     teacher = ProgrammaticTeacher()
     assert teacher.cannot_answer(request(toilets, "detail")) == "too_little_to_say"
     with pytest.raises(TeacherFailure, match="too_little_to_say"):
-        asyncio.run(teacher.ask(request(toilets, "detail")))
+        teacher.answer(request(toilets, "detail"))
 
 
 @pytest.mark.parametrize(
@@ -220,7 +219,7 @@ def test_nothing_to_say_is_a_reason_and_not_a_sample(annotation: ImageAnnotation
     teacher = ProgrammaticTeacher()
     assert teacher.cannot_answer(request(annotation, "detail")) == "nothing_to_say"
     with pytest.raises(TeacherFailure):
-        asyncio.run(teacher.ask(request(annotation, "detail")))
+        teacher.answer(request(annotation, "detail"))
 
 
 # Numbers, absence, places
@@ -428,9 +427,9 @@ def test_whatever_the_annotation_samples_are_whole_or_not_made(
         if reason is not None:
             assert reason in ("nothing_to_say", "too_little_to_say")
             with pytest.raises(TeacherFailure):
-                asyncio.run(teacher.ask(to_ask))
+                teacher.answer(to_ask)
             continue
-        turns = turns_in(asyncio.run(teacher.ask(to_ask)).body, form)
+        turns = turns_in(teacher.answer(to_ask).body, form)
         assert 1 <= len(turns) <= 5
         assert len({turn.question for turn in turns}) == len(turns)
         for turn in turns:

@@ -1,0 +1,474 @@
+"""Asks in batches: requests go out as files, and replies come back within a day, at a lower price.
+
+What is open at the endpoint stands in the ledger before the endpoint hears of it, so that any later session
+finds it, collects it and pays for nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+
+from datagen.asking import Asked, Interrupted, Requests, Tally, Watch, on_signals
+from datagen.ledger import Batch, Ledger, Stored
+from datagen.pricing import Budget, Price
+from datagen.records import InputError, TeacherRequest
+from datagen.teacher import TeacherFailure, TeacherRetry, TeacherStopped
+from datagen.teacher.openai_api import OpenAITeacher, as_reply, is_completion
+from datagen.teacher.openai_batch import (
+    MOST_BYTES,
+    MOST_REQUESTS,
+    SETTLE_SECONDS,
+    BadLine,
+    BatchAPI,
+    BatchState,
+    LineResult,
+    NotThere,
+    QueueIsFull,
+    input_line,
+)
+from datagen.teacher.retries import Sleep
+
+POLL_SECONDS = 30.0
+COMMIT_AFTER_LINES = 500
+MOST_TIMES = 3
+"""A request that so many batches brought no answer to has failed."""
+# While batches are open, so many rounds in a row may come to nothing: about an hour.
+_MOST_ROUNDS_UNREACHED = 60
+_SCRATCH = "batches.tmp"
+
+
+async def ask_in_batches(
+    teacher: OpenAITeacher,
+    requests: Callable[[], Requests],
+    ledger: Ledger,
+    max_cost: float | None,
+    price: Price | None,
+    watch: Watch,
+    waiting: Callable[[Sequence[Batch]], None],
+    *,
+    sleep: Sleep = asyncio.sleep,
+) -> None:
+    """Collect what earlier sessions left, then ask every request, and return when nothing is open.
+
+    `requests` gives what is pending from the start whenever it is called: what a batch leaves unanswered goes
+    into a later one. `waiting` is told of the open batches before each wait.
+
+    The first Ctrl-C (or SIGTERM) ends it at once with Interrupted: batches go on without us. Raises
+    TeacherStopped when no request can be asked, after what is open was collected, and when the next one
+    could cost more than `max_cost` leaves.
+    """
+    asking = _Asking(teacher, ledger, price, watch, waiting, sleep)
+    await asking.session(asking.ask(_Pending(requests, ledger), max_cost))
+
+
+async def cancel_batches(
+    teacher: OpenAITeacher,
+    ledger: Ledger,
+    price: Price | None,
+    watch: Watch,
+    waiting: Callable[[Sequence[Batch]], None],
+    *,
+    sleep: Sleep = asyncio.sleep,
+) -> int:
+    """Cancel every open batch and collect what was answered before; how many were cancelled.
+
+    The rest is pending. A batch that the endpoint no longer knows is given up. Raises as `ask_in_batches`.
+    """
+    asking = _Asking(teacher, ledger, price, watch, waiting, sleep)
+    were_open = {batch.tag for batch in ledger.batches() if not batch.is_collected}
+    await asking.session(asking.cancel())
+    return sum(batch.tag in were_open and batch.status == "cancelled" for batch in ledger.batches())
+
+
+class _Pending:
+    """What is to be asked, in order; the next can be looked at before it is taken."""
+
+    def __init__(self, requests: Callable[[], Requests], ledger: Ledger) -> None:
+        self._all = requests
+        self._ledger = ledger
+        self._next: tuple[str, TeacherRequest] | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again at the first that is pending."""
+        self._rest = self._all()
+        self.has_left_some = False
+        """True once something that was taken is pending again."""
+
+    def peek(self) -> tuple[str, TeacherRequest] | None:
+        """The next; None at the end."""
+        # It may have been read when it was in a batch that has answered it since.
+        while self._next is None or not self._ledger.is_to_be_asked(self._next[0]):
+            self._next = next(self._rest, None)
+            if self._next is None:
+                break
+        return self._next
+
+    def take(self) -> None:
+        self._next = None
+
+
+class _Asking:
+    """One session."""
+
+    def __init__(
+        self,
+        teacher: OpenAITeacher,
+        ledger: Ledger,
+        price: Price | None,
+        watch: Watch,
+        waiting: Callable[[Sequence[Batch]], None],
+        sleep: Sleep,
+    ) -> None:
+        self._teacher = teacher
+        self._ledger = ledger
+        self._price = price
+        self._watch = watch
+        self._waiting = waiting
+        self._sleep = sleep
+        self._tally = Tally(spent=ledger.spent().known if price else None)
+        self._scratch = ledger.folder / _SCRATCH
+        self._api = BatchAPI(teacher, sleep=sleep, scratch=self._scratch)
+        self._pending: _Pending | None = None
+        self._stopped: TeacherStopped | None = None
+        self._is_cancelling = False
+        self._most_requests = MOST_REQUESTS
+        self._queue_is_full = False
+        """True from a refusal for what waits already until one of those has ended."""
+        self._not_there: set[str] = set()
+        """Tags of batches that the endpoint does not know with this key."""
+
+    async def session(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work as a session of the ledger. Raises what ended it."""
+        log, interrupted = self._watch.log, False
+        loop, task = asyncio.get_running_loop(), asyncio.create_task(work)
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            if not interrupted:
+                interrupted = True
+                self._watch.interrupted()
+            loop.call_soon_threadsafe(task.cancel)
+
+        self._session = self._ledger.begin_session()
+        name, endpoint = self._teacher.name, self._teacher.endpoint
+        log.event("asking_begins", teacher=name, endpoint=endpoint, session=self._session)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir()
+        try:
+            with on_signals(interrupt):
+                await task
+        except asyncio.CancelledError:
+            if not interrupted:
+                raise
+        except TeacherStopped as stopped:
+            self._stop(stopped)
+        except (TeacherRetry, TeacherFailure) as error:
+            self._stop(TeacherStopped(f"{endpoint} does not do what it should: {error}"))
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._ledger.end_session(self._session)
+            ended = "interrupted" if interrupted else "stopped" if self._stopped else "done"
+            log.event("asking_ends", how=ended, reason=str(self._stopped or ""), **self._snapshot())
+        if interrupted:
+            raise Interrupted
+        if self._stopped is not None:
+            raise self._stopped
+
+    def _snapshot(self) -> dict[str, Any]:
+        tally = self._tally
+        return {
+            "replies": tally.replies,
+            "failures": tally.failures,
+            "retries": dict(tally.retries),
+            "prompt_tokens": tally.prompt_tokens,
+            "cached_tokens": tally.cached_tokens,
+            "completion_tokens": tally.completion_tokens,
+            "spent": tally.spent,
+            "possibly_billed": self._ledger.spent().possibly_billed,
+        }
+
+    async def ask(self, pending: _Pending, max_cost: float | None) -> None:
+        self._pending = pending
+        self._check_endpoint()
+        await self._rounds(lambda: self._submit_next(pending, max_cost))
+
+    async def cancel(self) -> None:
+        self._is_cancelling = True
+        self._check_endpoint()
+        asked: set[str] = set()
+
+        async def cancel_all() -> bool:
+            for batch in self._open():
+                if batch.tag not in asked:
+                    asked.add(batch.tag)
+                    self._note(batch, await self._api.cancel(_id(batch)))
+            return False
+
+        await self._rounds(cancel_all)
+
+    def _check_endpoint(self) -> None:
+        """Raises InputError where batches are open elsewhere: they would look lost."""
+        for batch in self._ledger.batches():
+            if not batch.is_collected and batch.endpoint != self._teacher.endpoint:
+                raise InputError(
+                    f"{self._ledger.folder}: has an open batch at {batch.endpoint}: "
+                    "name that with --base-url to collect it, or cancel it, first"
+                )
+
+    async def _rounds(self, and_then: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        """Look at what is open, and collect it, until nothing is and `and_then` has no more to do."""
+        unreached = 0
+        while True:
+            has_more = True
+            try:
+                await self._settle()
+                for batch in self._open():
+                    await self._look_at(batch)
+                has_more = await and_then()
+                unreached = 0
+            except TeacherRetry as retry:
+                unreached += 1
+                self._watch.log.event("batches_not_reached", reason=retry.reason, detail=retry.detail)
+                if unreached >= _MOST_ROUNDS_UNREACHED or not self._open():
+                    raise TeacherStopped(
+                        f"{self._teacher.endpoint} cannot be reached ({retry}): run the same command later; "
+                        "batches that were made go on"
+                    ) from None
+            open_batches = self._open()
+            if not open_batches and not has_more:
+                return
+            self._waiting(open_batches)
+            await self._sleep(POLL_SECONDS)
+
+    def _open(self) -> list[Batch]:
+        return [
+            batch
+            for batch in self._ledger.batches()
+            if not batch.is_collected and batch.batch_id is not None and batch.tag not in self._not_there
+        ]
+
+    def _stop(self, why: TeacherStopped) -> None:
+        """Submit nothing more; what is open is still collected."""
+        self._stopped = self._stopped or why
+
+    def _left_some(self) -> None:
+        if self._pending is not None:
+            self._pending.has_left_some = True
+
+    # Batches whose making was not confirmed
+
+    async def _settle(self) -> None:
+        """Find them, or make sure that they were never made."""
+        if not self._unconfirmed():
+            return
+        await self._adopt()
+        if self._unconfirmed():
+            await self._sleep(SETTLE_SECONDS)
+            await self._adopt()
+        for batch in self._unconfirmed():
+            self._withdraw(batch.tag)
+
+    def _unconfirmed(self) -> list[Batch]:
+        return [b for b in self._ledger.batches() if not b.is_collected and b.batch_id is None]
+
+    async def _adopt(self) -> None:
+        for batch in self._unconfirmed():
+            state = await self._api.find(batch.tag)
+            if state is not None:
+                self._note(batch, state)
+
+    def _withdraw(self, tag: str) -> None:
+        """It was never made: its requests are pending again."""
+        self._ledger.end_batch(tag, self._session, status="never_made")
+        self._watch.log.event("batch_never_made", tag=tag)
+        self._left_some()
+
+    # Submitting
+
+    async def _submit_next(self, pending: _Pending, max_cost: float | None) -> bool:
+        """Submit a file of what is pending, if there may be another batch now; whether more may follow."""
+        open_batches = self._open()
+        if self._stopped is not None:
+            return False
+        # One at a time is validated: what is wrong with it would be wrong with the next as well.
+        if open_batches and (self._queue_is_full or any(b.status == "validating" for b in open_batches)):
+            return True
+        if pending.peek() is None and pending.has_left_some:
+            pending.restart()
+        spent = self._ledger.spent()
+        budget = Budget(max_cost, spent.known, spent.possibly_billed)
+        costs, too_much = self._write(pending, budget)
+        if costs:
+            await self._submit(costs)
+        elif too_much is not None and not open_batches:
+            budget.reserved = 0.0
+            self._stop(TeacherStopped(budget.no_room_for(too_much)))
+        return self._stopped is None and (bool(costs) or too_much is not None)
+
+    def _write(self, pending: _Pending, budget: Budget) -> tuple[dict[str, float], float | None]:
+        """Fill a file. The keys in it, each with its worst cost; and that of one that no money is left for."""
+        costs: dict[str, float] = {}
+        size = 0
+        with (self._scratch / "requests.jsonl").open("wb") as file:
+            while len(costs) < self._most_requests and (following := pending.peek()) is not None:
+                key, request = following
+                body = self._teacher.body(request)
+                line = input_line(key, body)
+                if costs and size + len(line) > MOST_BYTES:
+                    break
+                cost = self._price.at_most(body, request.max_tokens) if self._price else 0.0
+                if not budget.reserve(cost):
+                    return costs, cost
+                file.write(line)
+                costs[key] = cost
+                size += len(line)
+                pending.take()
+        return costs, None
+
+    async def _submit(self, costs: dict[str, float]) -> None:
+        tag = uuid.uuid4().hex
+        endpoint = self._teacher.endpoint
+        assert endpoint is not None
+        self._left_some()  # until a batch has them
+        try:
+            file_id = await self._api.upload(self._scratch / "requests.jsonl")
+            self._ledger.add_batch(tag, endpoint, costs)
+            state = await self._api.create(file_id, tag)
+        except QueueIsFull as full:
+            self._withdraw(tag)
+            self._queue_was_full(len(costs), str(full))
+        except TeacherFailure as failure:
+            self._withdraw(tag)
+            self._stop(TeacherStopped(f"{endpoint} refuses a batch: {failure}"))
+        except TeacherStopped as stopped:
+            self._withdraw(tag)
+            self._stop(stopped)
+        else:
+            self._ledger.update_batch(tag, state.id, state.status, state.completed, state.failed)
+            worst_cost = sum(costs.values()) if self._price else None
+            self._watch.log.event(
+                "batch_submitted", tag=tag, batch_id=state.id, requests=len(costs), worst_cost=worst_cost
+            )
+
+    def _queue_was_full(self, requests: int, words: str) -> None:
+        """Wait for an open batch to end, or come with less."""
+        if self._open():
+            self._queue_is_full = True
+        elif requests == 1:
+            self._stop(TeacherStopped(f"{self._teacher.endpoint} takes not even one request: {words}"))
+        else:
+            self._most_requests = requests // 2
+
+    # Collecting
+
+    async def _look_at(self, batch: Batch) -> None:
+        """Ask how it is, and collect it if it is final."""
+        try:
+            state = await self._api.retrieve(_id(batch))
+            self._note(batch, state)
+            if state.is_final:
+                await self._collect(batch, state)
+        except NotThere as gone:
+            if self._is_cancelling:
+                worst = sum(self._ledger.worst_costs(batch.tag).values())
+                self._ledger.end_batch(batch.tag, self._session, status="given_up", possibly_billed=worst)
+                self._watch.log.event("batch_given_up", tag=batch.tag, reason=str(gone))
+            else:
+                self._not_there.add(batch.tag)
+                self._stop(
+                    TeacherStopped(
+                        f"{gone}: set the key that it was made with or, if it is gone for good, cancel it"
+                    )
+                )
+
+    def _note(self, batch: Batch, state: BatchState) -> None:
+        seen = (batch.batch_id, batch.status, batch.completed, batch.failed)
+        if seen != (state.id, state.status, state.completed, state.failed):
+            self._ledger.update_batch(batch.tag, state.id, state.status, state.completed, state.failed)
+            self._watch.log.event(
+                "batch_status",
+                tag=batch.tag,
+                batch_id=state.id,
+                status=state.status,
+                completed=state.completed,
+                failed=state.failed,
+            )
+
+    async def _collect(self, batch: Batch, state: BatchState) -> None:
+        """Store its replies as they are read, and all else when they are; idempotent when killed between."""
+        answers = _Answers(self._teacher, self._price, self._ledger.worst_costs(batch.tag))
+        stored = 0
+        number = 0
+        async for line in self._api.results(state):
+            number += 1
+            answers.take(number, line)
+            if number % COMMIT_AFTER_LINES == 0:
+                stored += self._store(answers)
+                await asyncio.sleep(0)  # for Ctrl-C
+        if state.status == "failed":
+            self._explain(batch, state, answers)
+        answers.account_for_the_rest(state)
+        again = Counter[str]()
+        for key, reason, detail in answers.again:
+            if self._ledger.times_carried_out(key) >= MOST_TIMES:
+                answers.failures.append((key, reason, detail))
+            else:
+                again[reason] += 1
+        failed = len(answers.failures)
+        stored += self._store(answers, again)
+        self._ledger.end_batch(
+            batch.tag,
+            self._session,
+            quarantined=answers.quarantined,
+            possibly_billed=answers.possibly_billed,
+        )
+        if answers.stopped is not None:
+            self._stop(answers.stopped)
+        if again or answers.stopped:
+            self._left_some()
+        self._watch.log.event(
+            "batch_collected",
+            tag=batch.tag,
+            batch_id=batch.batch_id,
+            status=state.status,
+            replies=stored,
+            failures=failed,
+            pending_again=dict(again),
+            quarantined=len(answers.quarantined),
+            cost=answers.cost if self._price else None,
+            possibly_billed=answers.possibly_billed,
+        )
+
+    def _store(self, answers: _Answers, again: Counter[str] | None = None) -> int:
+        """Commit what was read; how many replies of it were not in the ledger yet."""
+        ledger, tally = self._ledger, self._tally
+        replies = [stored for stored in answers.replies if not ledger.has_reply(stored.key)]
+        ledger.store(self._session, replies, answers.failures, paid=True, retries=again)
+        asked = []
+        for key, reply in [(s.key, s.reply) for s in replies] + [(f[0], None) for f in answers.failures]:
+            tally.add(reply)
+            if (planned := ledger.planned(key)) is not None:
+                asked.append(Asked(planned, reply))
+        for key, reason, detail in answers.failures:
+            self._watch.log.event("failed", key=key, reason=reason, detail=detail)
+        tally.retries.update(again or {})
+        if tally.spent is not None:
+            tally.spent += sum(stored.cost or 0.0 for stored in replies)
+        answers.replies.clear()
+        answers.failures.clear()
+        self._watch.committed(asked, tally)
+        return len(replies)
+
+    def _explain(self, batch: Batch, state: BatchState, answers: _Answers) -> None:
+        """Why a batch was refused as a whole, and what follows from that."""
+        said = "; ".join(f"{error.code}: {error.message}" for error in state.errors[:3])
+        if state.queue_is_full:
+            self._queue_was_full(len(answers.awaited), said)

@@ -1,0 +1,45 @@
+"""The one retry policy, for requests, for lists of models and for batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import tenacity
+
+from datagen.teacher.protocol import TeacherRetry
+
+ATTEMPTS = 8
+# A rate limit says nothing against a request, and lets others through meanwhile.
+ATTEMPTS_WHILE_RATE_LIMITED = 20
+# Each wait at least as long as the one before: half a second, one, two, … a minute.
+_backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=60, jitter=0.25)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def retrying(sleep: Sleep = asyncio.sleep) -> tenacity.AsyncRetrying:
+    """Calls again what raised TeacherRetry, so many times in all, then lets it through.
+
+    Waits as the endpoint said or, where it said nothing, longer and longer.
+    """
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(TeacherRetry),
+        wait=_wait,
+        stop=_stop,
+        sleep=sleep,
+        reraise=True,
+    )
+
+
+def _stop(state: tenacity.RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    is_rate_limit = isinstance(error, TeacherRetry) and error.reason == "rate_limited"
+    return state.attempt_number >= (ATTEMPTS_WHILE_RATE_LIMITED if is_rate_limit else ATTEMPTS)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, TeacherRetry) and error.wait is not None:
+        return error.wait
+    return _backoff(state)
