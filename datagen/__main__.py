@@ -179,7 +179,7 @@ def run(
     job = check_config(config)
     check_out(out, resumable=True)
     terminal.say_job(job, out)
-    with terminal.RunWatcher(job) as watcher:
+    with terminal.RunWatcher(job, in_batches=config.teacher == "openai-batch") as watcher:
         ran = pipeline.run(job, out, watcher, retry_failed=retry_failed, replan=replan)
     terminal.say_summary(ran.manifest, out)
     if ran.stopped is not None:
@@ -265,6 +265,19 @@ def status(folder: FolderArgument) -> None:
     """Show the accounting of a run, while it runs or after."""
     with Ledger.open_read_only(folder) as ledger:
         terminal.say_status(ledger, folder)
+
+
+@_command
+def cancel(folder: FolderArgument) -> None:
+    """Cancel a run's batches, keep what they had answered, and write the files.
+
+    What they had not answered is pending: `run` asks it again.
+    """
+    with terminal.RunWatcher(in_batches=True) as watcher:
+        cancelled, manifest = pipeline.cancel(folder, watcher)
+    terminal.say_cancelled(cancelled)
+    terminal.say_summary(manifest, folder, again="the `run` that began it")
+    _exit_unless_finished(manifest)
 
 
 def _exit_unless_finished(manifest: RunManifest) -> None:

@@ -28,6 +28,8 @@ from datagen.teacher import (
 # A local teacher's replies are committed together, so many or after so long.
 _COMMIT_AFTER_REPLIES = 256
 _COMMIT_AFTER_SECONDS = 0.1
+# A remote teacher's replies wait for one another so long, to share a sync; rarer ones do not wait.
+_BETWEEN_COMMITS_SECONDS = 0.005
 # That many requests in a row, each after all its attempts, without one answer between: it is not they.
 UNREACHABLE_AFTER = 8
 # Requests that wait to be tried again hold no slot, but memory.
@@ -330,12 +332,7 @@ class _Asking:
             self._leave(attempt, cost)
 
     def _cost(self, reply: TeacherReply, attempt: _Attempt) -> float:
-        """US dollars by the usage reported; the worst there can be where none was."""
-        if self.price is None:
-            return 0.0
-        if reply.prompt_tokens is None or reply.completion_tokens is None:
-            return attempt.worst_cost
-        return self.price.of(reply.prompt_tokens, reply.cached_tokens or 0, reply.completion_tokens)
+        return self.price.of_reply(reply, attempt.worst_cost) if self.price else 0.0
 
     def _take(self, reply: TeacherReply, attempt: _Attempt, hold: float) -> None:
         self._give_up()
@@ -450,10 +447,14 @@ class _Writer:
         return waiting
 
     async def run(self) -> None:
+        committed_at = 0.0
         while not self._is_over:
             await self._work.wait()
+            if (early := committed_at + _BETWEEN_COMMITS_SECONDS - self.loop.time()) > 0:
+                await asyncio.sleep(early)
             self._work.clear()
             await self._commit()
+            committed_at = self.loop.time()
 
     async def finish(self, writing: asyncio.Task[None]) -> None:
         """Commit what is left. Raises what went wrong with the writing."""

@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -82,7 +82,7 @@ async def cancel_batches(
     The rest is pending. A batch that the endpoint no longer knows is given up. Raises as `ask_in_batches`.
     """
     asking = _Asking(teacher, ledger, price, watch, waiting, sleep)
-    were_open = {batch.tag for batch in ledger.batches() if not batch.is_collected}
+    were_open = {batch.tag for batch in ledger.open_batches()}
     await asking.session(asking.cancel())
     return sum(batch.tag in were_open and batch.status == "cancelled" for batch in ledger.batches())
 
@@ -147,7 +147,7 @@ class _Asking:
 
     async def session(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work as a session of the ledger. Raises what ended it."""
-        log, interrupted = self._watch.log, False
+        log, interrupted, ended = self._watch.log, False, "failed"
         loop, task = asyncio.get_running_loop(), asyncio.create_task(work)
 
         def interrupt() -> None:
@@ -165,22 +165,24 @@ class _Asking:
         try:
             with on_signals(interrupt):
                 await task
+            ended = "stopped" if self._stopped else "done"
         except asyncio.CancelledError:
             if not interrupted:
                 raise
+            ended = "interrupted"
         except TeacherStopped as stopped:
             self._stop(stopped)
-        except (TeacherRetry, TeacherFailure) as error:
-            self._stop(TeacherStopped(f"{endpoint} does not do what it should: {error}"))
+            ended = "stopped"
+        except OSError as error:
+            raise InputError(f"{self._scratch}: cannot be written: {error.strerror}") from None
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._ledger.end_session(self._session)
-            ended = "interrupted" if interrupted else "stopped" if self._stopped else "done"
             log.event("asking_ends", how=ended, reason=str(self._stopped or ""), **self._snapshot())
         if interrupted:
-            raise Interrupted
+            raise Interrupted from None
         if self._stopped is not None:
-            raise self._stopped
+            raise self._stopped from None
 
     def _snapshot(self) -> dict[str, Any]:
         tally = self._tally
@@ -216,8 +218,8 @@ class _Asking:
 
     def _check_endpoint(self) -> None:
         """Raises InputError where batches are open elsewhere: they would look lost."""
-        for batch in self._ledger.batches():
-            if not batch.is_collected and batch.endpoint != self._teacher.endpoint:
+        for batch in self._ledger.open_batches():
+            if batch.endpoint != self._teacher.endpoint:
                 raise InputError(
                     f"{self._ledger.folder}: has an open batch at {batch.endpoint}: "
                     "name that with --base-url to collect it, or cancel it, first"
@@ -234,6 +236,10 @@ class _Asking:
                     await self._look_at(batch)
                 has_more = await and_then()
                 unreached = 0
+            except TeacherFailure as failure:
+                raise TeacherStopped(
+                    f"{self._teacher.endpoint} refuses what it should do: {failure}"
+                ) from None
             except TeacherRetry as retry:
                 unreached += 1
                 self._watch.log.event("batches_not_reached", reason=retry.reason, detail=retry.detail)
@@ -243,16 +249,17 @@ class _Asking:
                         "batches that were made go on"
                     ) from None
             open_batches = self._open()
-            if not open_batches and not has_more:
+            if not (open_batches or has_more or self._unconfirmed()):
                 return
             self._waiting(open_batches)
             await self._sleep(POLL_SECONDS)
 
     def _open(self) -> list[Batch]:
+        """What can be asked about."""
         return [
             batch
-            for batch in self._ledger.batches()
-            if not batch.is_collected and batch.batch_id is not None and batch.tag not in self._not_there
+            for batch in self._ledger.open_batches()
+            if batch.batch_id is not None and batch.tag not in self._not_there
         ]
 
     def _stop(self, why: TeacherStopped) -> None:
@@ -274,22 +281,18 @@ class _Asking:
             await self._sleep(SETTLE_SECONDS)
             await self._adopt()
         for batch in self._unconfirmed():
-            self._withdraw(batch.tag)
+            self._ledger.end_batch(batch.tag, self._session, status="never_made")
+            self._watch.log.event("batch_never_made", tag=batch.tag)
+            self._left_some()
 
     def _unconfirmed(self) -> list[Batch]:
-        return [b for b in self._ledger.batches() if not b.is_collected and b.batch_id is None]
+        return [batch for batch in self._ledger.open_batches() if batch.batch_id is None]
 
     async def _adopt(self) -> None:
         for batch in self._unconfirmed():
             state = await self._api.find(batch.tag)
             if state is not None:
                 self._note(batch, state)
-
-    def _withdraw(self, tag: str) -> None:
-        """It was never made: its requests are pending again."""
-        self._ledger.end_batch(tag, self._session, status="never_made")
-        self._watch.log.event("batch_never_made", tag=tag)
-        self._left_some()
 
     # Submitting
 
@@ -309,12 +312,11 @@ class _Asking:
         if costs:
             await self._submit(costs)
         elif too_much is not None and not open_batches:
-            budget.reserved = 0.0
             self._stop(TeacherStopped(budget.no_room_for(too_much)))
         return self._stopped is None and (bool(costs) or too_much is not None)
 
     def _write(self, pending: _Pending, budget: Budget) -> tuple[dict[str, float], float | None]:
-        """Fill a file. The keys in it, each with its worst cost; and that of one that no money is left for."""
+        """Fill a file. The keys in it with the worst that each costs, and that of one not left room for."""
         costs: dict[str, float] = {}
         size = 0
         with (self._scratch / "requests.jsonl").open("wb") as file:
@@ -337,19 +339,19 @@ class _Asking:
         tag = uuid.uuid4().hex
         endpoint = self._teacher.endpoint
         assert endpoint is not None
-        self._left_some()  # until a batch has them
         try:
             file_id = await self._api.upload(self._scratch / "requests.jsonl")
             self._ledger.add_batch(tag, endpoint, costs)
             state = await self._api.create(file_id, tag)
+        except TeacherRetry:
+            self._left_some()
+            raise
         except QueueIsFull as full:
-            self._withdraw(tag)
-            self._queue_was_full(len(costs), str(full))
+            self._left_some()
+            self._queue_was_full(len(costs), full.detail)
         except TeacherFailure as failure:
-            self._withdraw(tag)
             self._stop(TeacherStopped(f"{endpoint} refuses a batch: {failure}"))
         except TeacherStopped as stopped:
-            self._withdraw(tag)
             self._stop(stopped)
         else:
             self._ledger.update_batch(tag, state.id, state.status, state.completed, state.failed)
@@ -403,72 +405,200 @@ class _Asking:
             )
 
     async def _collect(self, batch: Batch, state: BatchState) -> None:
-        """Store its replies as they are read, and all else when they are; idempotent when killed between."""
+        """Store its replies as they are read, and the rest after; killed between, it is done again."""
         answers = _Answers(self._teacher, self._price, self._ledger.worst_costs(batch.tag))
-        stored = 0
         number = 0
         async for line in self._api.results(state):
             number += 1
             answers.take(number, line)
             if number % COMMIT_AFTER_LINES == 0:
-                stored += self._store(answers)
+                self._store(answers.new_replies())
                 await asyncio.sleep(0)  # for Ctrl-C
-        if state.status == "failed":
-            self._explain(batch, state, answers)
+        refusal = answers.refuse_lines(state) if state.status == "failed" else None
         answers.account_for_the_rest(state)
         again = Counter[str]()
-        for key, reason, detail in answers.again:
-            if self._ledger.times_carried_out(key) >= MOST_TIMES:
-                answers.failures.append((key, reason, detail))
-            else:
+        for key, reason, detail in answers.unanswered:
+            if reason in _OF_THE_BATCH or self._ledger.times_carried_out(key) < MOST_TIMES:
                 again[reason] += 1
-        failed = len(answers.failures)
-        stored += self._store(answers, again)
+            else:
+                answers.failures.append((key, reason, detail))
+        self._store(answers.new_replies(), answers.failures, again)
         self._ledger.end_batch(
             batch.tag,
             self._session,
             quarantined=answers.quarantined,
             possibly_billed=answers.possibly_billed,
         )
-        if answers.stopped is not None:
-            self._stop(answers.stopped)
-        if again or answers.stopped:
-            self._left_some()
         self._watch.log.event(
             "batch_collected",
             tag=batch.tag,
             batch_id=batch.batch_id,
             status=state.status,
-            replies=stored,
-            failures=failed,
+            replies=answers.replies,
+            failures=len(answers.failures),
             pending_again=dict(again),
             quarantined=len(answers.quarantined),
             cost=answers.cost if self._price else None,
             possibly_billed=answers.possibly_billed,
         )
+        if again:
+            self._left_some()
+        if stopped := answers.stopped or refusal:
+            self._stop(stopped)
+        elif state.status == "cancelled" and not self._is_cancelling:  # somebody does not want it done
+            self._stop(
+                TeacherStopped(
+                    f"batch {state.id} was cancelled: what it left unanswered stays pending; "
+                    "run the same command again to ask it"
+                )
+            )
+        self._queue_is_full = False
+        if state.status == "failed" and state.queue_is_full:
+            self._queue_was_full(batch.requests, state.errors[0].message)
 
-    def _store(self, answers: _Answers, again: Counter[str] | None = None) -> int:
-        """Commit what was read; how many replies of it were not in the ledger yet."""
+    def _store(
+        self,
+        replies: Sequence[Stored],
+        failures: Sequence[tuple[str, str, str]] = (),
+        again: Mapping[str, int] | None = None,
+    ) -> None:
+        """Commit, then tell. A reply that is there already came before a kill."""
         ledger, tally = self._ledger, self._tally
-        replies = [stored for stored in answers.replies if not ledger.has_reply(stored.key)]
-        ledger.store(self._session, replies, answers.failures, paid=True, retries=again)
+        new = [stored for stored in replies if not ledger.has_reply(stored.key)]
+        ledger.store(self._session, new, failures, paid=True, retries=again)
+        outcomes = [(stored.key, stored.reply) for stored in new] + [(key, None) for key, _, _ in failures]
         asked = []
-        for key, reply in [(s.key, s.reply) for s in replies] + [(f[0], None) for f in answers.failures]:
+        for key, reply in outcomes:
             tally.add(reply)
             if (planned := ledger.planned(key)) is not None:
                 asked.append(Asked(planned, reply))
-        for key, reason, detail in answers.failures:
+        for key, reason, detail in failures:
             self._watch.log.event("failed", key=key, reason=reason, detail=detail)
         tally.retries.update(again or {})
         if tally.spent is not None:
-            tally.spent += sum(stored.cost or 0.0 for stored in replies)
-        answers.replies.clear()
-        answers.failures.clear()
+            tally.spent += sum(stored.cost or 0.0 for stored in new)
         self._watch.committed(asked, tally)
-        return len(replies)
 
-    def _explain(self, batch: Batch, state: BatchState, answers: _Answers) -> None:
-        """Why a batch was refused as a whole, and what follows from that."""
+
+# Why a request is pending again that has nothing to do with it.
+_OF_THE_BATCH = ("batch_failed", "batch_cancelled")
+
+
+class _Answers:
+    """What the lines of a batch's results come to."""
+
+    def __init__(self, teacher: OpenAITeacher, price: Price | None, worst_costs: Mapping[str, float]) -> None:
+        self.failures: list[tuple[str, str, str]] = []
+        """Key, reason and detail."""
+        self.unanswered: list[tuple[str, str, str]] = []
+        """The same of what may be asked again."""
+        self.quarantined: list[tuple[int, str, str]] = []
+        """Lines that could not be used: number, reason and text."""
+        self.stopped: TeacherStopped | None = None
+        """Why nothing more can be asked, if a line says so."""
+        self.replies = 0
+        self.cost = 0.0
+        """Of the replies, in US dollars."""
+        self.possibly_billed = 0.0
+        """Beyond that, for answers that cannot be read."""
+        self._teacher = teacher
+        self._price = price
+        self._worst_costs = worst_costs
+        self._awaited = dict(worst_costs)
+        self._new: list[Stored] = []
+        self._answers = 0
+        self._strays = 0
+
+    def new_replies(self) -> list[Stored]:
+        """Those read since the last call."""
+        new, self._new = self._new, []
+        return new
+
+    def take(self, number: int, line: LineResult | BadLine) -> None:
+        """The next line of the results."""
+        if isinstance(line, BadLine):
+            self._strays += 1
+            self.quarantined.append((number, "unreadable_line", line.text))
+        elif line.custom_id not in self._worst_costs:
+            self._strays += 1
+            self.quarantined.append((number, "unknown_request", _text(line)))
+        elif line.custom_id not in self._awaited:
+            self.quarantined.append((number, "duplicate_line", _text(line)))
+        else:
+            self._take_answer(number, line)
+
+    def _take_answer(self, number: int, line: LineResult) -> None:
+        key = line.custom_id
+        worst = self._awaited.pop(key)
+        self._answers += line.status == 200
+        if line.status == 200 and not is_completion(line.body):
+            self.quarantined.append((number, "no_completion", _text(line)))
+            self.possibly_billed += worst
+            self.failures.append((key, "bad_batch_line", "the answer is no completion"))
+        elif line.status == 200:
+            reply = as_reply(line.body, 0.0)
+            cost = self._price.of_reply(reply, worst) if self._price else None
+            self._new.append(Stored(key, reply, cost))
+            self.replies += 1
+            self.cost += cost or 0.0
+        elif line.status is not None:
+            self._take_fault(key, self._teacher.fault(line.status, line.body, {}))
+        else:
+            reason, detail = line.error or ("missing_line", "its line holds no answer")
+            self.unanswered.append((key, reason or "batch_error", detail))
+
+    def _take_fault(self, key: str, fault: Exception) -> None:
+        match fault:
+            case TeacherFailure():
+                self.failures.append((key, fault.reason, fault.detail))
+            case TeacherRetry():
+                self.unanswered.append((key, fault.reason, fault.detail))
+            case TeacherStopped():  # and the request stays pending
+                self.stopped = self.stopped or fault
+
+    def refuse_lines(self, state: BatchState) -> TeacherStopped | None:
+        """Of a batch that failed: the requests it was refused for; or why no batch can be made, if it is not
+        for single requests nor for its size."""
+        keys = list(self._worst_costs)
+        about_lines = [
+            error for error in state.errors if error.line is not None and "model" not in error.code
+        ]
+        for line, code, message in about_lines:
+            key = keys[line - 1] if line and 0 < line <= len(keys) else None
+            if key in self._awaited:
+                del self._awaited[key]
+                self.quarantined.append((line or 0, "batch_line_refused", f"{code}: {message}"))
+                self.failures.append((key, "batch_line_refused", f"{code}: {message}"))
+        if self.failures or state.queue_is_full:
+            return None
         said = "; ".join(f"{error.code}: {error.message}" for error in state.errors[:3])
-        if state.queue_is_full:
-            self._queue_was_full(len(answers.awaited), said)
+        return TeacherStopped(
+            f"{self._teacher.endpoint} refuses the batch {state.id}: {said or 'no reason given'}"
+        )
+
+    def account_for_the_rest(self, state: BatchState) -> None:
+        """The requests that no line was read for.
+
+        Where there are lines that may have been theirs, or the endpoint counts more answers than it gave,
+        they were perhaps paid for and are not asked again by themselves.
+        """
+        is_lost = self._strays > 0 or state.completed > self._answers
+        for key, worst in self._awaited.items():
+            if state.status == "failed":
+                self.unanswered.append((key, "batch_failed", "the batch failed as a whole"))
+            elif is_lost:
+                self.possibly_billed += worst
+                self.failures.append(
+                    (key, "bad_batch_line", "no readable line answers it, one perhaps unread")
+                )
+            else:
+                self.unanswered.append((key, "missing_line", "no line of the results is about it"))
+
+
+def _text(line: LineResult) -> str:
+    return msgspec.json.encode(line._asdict()).decode()
+
+
+def _id(batch: Batch) -> str:
+    assert batch.batch_id is not None
+    return batch.batch_id

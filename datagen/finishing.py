@@ -247,7 +247,8 @@ def _settle(
     if isinstance(judged, Rejected):
         said = reply_text(body, outcome.is_chat_completion)
         if judged.reason in may_complain and not outcome.was_asked_again:
-            detail = " ".join(judged.detail.split())
+            # Which rule found it is for the pack's author, not for the teacher.
+            detail = " ".join(judged.detail.partition(" (rule: ")[0].split())
             complaints[outcome.key] = may_complain[judged.reason].replace("{detail}", detail)
         books.not_emitted(unit, "rejected", judged, body if isinstance(said, Rejected) else said[0])
         return

@@ -652,6 +652,10 @@ class Ledger:
         )
         return [Batch(*row)._replace(is_collected=bool(row[4])) for row in rows]
 
+    def open_batches(self) -> list[Batch]:
+        """Those that are not collected yet."""
+        return [batch for batch in self.batches() if not batch.is_collected]
+
     def worst_costs(self, tag: str) -> dict[str, float]:
         """The requests of a batch by key, in the order of its lines, and what each may cost."""
         rows = self._db.execute(

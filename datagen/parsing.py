@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,11 +72,17 @@ def parse_reply(text: str, finish_reason: str, form: ReplyForm, question: str | 
         if any(_MARKER.match(line) for line in text.split("\n")):
             return Rejected("parsing", "unexpected_pairs", "an answer alone was asked for")
         return Parsed((Turn(question, text.strip()),))
-    if form == "json":
+    # Where an endpoint takes no JSON Schema, a model may well reply in the text form it has seen more of.
+    if form == "json" and not any(_MARKER.match(line) for line in text.split("\n")):
         if cut_off:
             return Rejected("parsing", "cut_off", "the reply hit its token limit")
         return _parse_json(text)
     return _parse_pairs(text, cut_off)
+
+
+def as_json(turns: Sequence[Turn]) -> str:
+    """Turns in the `json` form."""
+    return msgspec.json.encode({"turns": [turn._asdict() for turn in turns]}).decode()
 
 
 def _parse_pairs(text: str, cut_off: bool) -> Parsed | Rejected:

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from datagen.annotations import read_annotations
 from datagen.asking import Asked, Limits, Tally, Watch, ask_local, ask_remote
 from datagen.config import Job
 from datagen.finishing import Judge, check_pack, finish
-from datagen.ledger import Ledger, PlanChange, Progress
+from datagen.ledger import Batch, Ledger, PlanChange, Progress
 from datagen.planning import Plan, Quote, Quoter, Requests, store_plan
-from datagen.records import InputError, Rejected
+from datagen.pricing import find_prices
+from datagen.records import InputError, Rejected, TeacherRequest
 from datagen.run_log import FILE_NAME as LOG
 from datagen.run_log import RunLog
 from datagen.teacher import LocalTeacher, RemoteTeacher, TeacherStopped
 from schemas import RunManifest
+
+# Replies of each commit that are judged while asking goes on.
+_LOOKED_AT = 4
 
 
 class Watcher(Protocol):
@@ -42,15 +46,18 @@ class Watcher(Protocol):
     ) -> None:
         """The plan is stored; `forgotten` failures are pending again; nothing is asked yet."""
 
-    def asked(self, kept: int, not_kept: int, failed: int, tally: Tally) -> None:
-        """Replies were stored: so many would be kept as things are (duplicates are not looked for),
-        so many not; and so many requests failed."""
+    def asked(self, tally: Tally, looked_at: int, kept: int) -> None:
+        """Replies and failures were stored, so many in all now. Of these replies some were looked
+        at: so many, of which so many would be kept as things are (duplicates are not looked for)."""
+
+    def waits(self, batches: Sequence[Batch]) -> None:
+        """These batches are open at the endpoint; they are looked at again in a while."""
 
     def asks_again(self, requests: int) -> None:
         """So many replies could not be used and are now asked for again, with why."""
 
     def interrupted(self) -> None:
-        """Nothing new is asked; what is in flight is waited for."""
+        """Nothing new is asked; what is in flight is waited for, but batches are not."""
 
 
 class Ran(NamedTuple):
@@ -79,7 +86,7 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
         try:
             ask(job, made.requests, ledger, watcher, log)
         except TeacherStopped as error:
-            if not ledger.has_replies():
+            if _is_unused(ledger):
                 raise InputError(str(error)) from None
             stopped = error
         watcher.begins("writing", change.planned)
@@ -97,8 +104,35 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
         return Ran(manifest, stopped)
 
 
+def cancel(folder: Path, watcher: Watcher) -> tuple[int, RunManifest]:
+    """Cancel the batches of a run, keep what they had answered, and finish; how many they were.
+
+    Raises InputError when the run was not asked in batches.
+    """
+    from datagen.batching import cancel_batches
+    from datagen.teacher.openai_api import OpenAITeacher
+
+    with Ledger.open(folder) as ledger, RunLog(folder) as log:
+        if not ledger.has_plan() or ledger.setting("teacher") != "openai-batch":
+            raise InputError(f"{folder}: not asked in batches (--teacher openai-batch): nothing to cancel")
+        model, source = ledger.setting("model"), ledger.setting("prices")
+        teacher = OpenAITeacher(model, ledger.setting("base_url"), in_batches=True)
+        prices = find_prices(model, Path(source)) if Path(source).exists() else None
+        watch = Watch(lambda asked, tally: watcher.asked(tally, 0, 0), watcher.interrupted, log)
+        cancelled = 0
+        if ledger.open_batches():
+            price = prices.batch if prices else None
+            cancelled = _asking(teacher, cancel_batches(teacher, ledger, price, watch, watcher.waits))
+        return cancelled, finish(ledger)
+
+
 def _pending(ledger: Ledger) -> int:
     return sum(progress.pending for progress in ledger.progress().values())
+
+
+def _is_unused(ledger: Ledger) -> bool:
+    """Whether nothing was paid for, as far as anybody can know."""
+    return not ledger.has_replies() and not ledger.open_batches() and not ledger.spent().possibly_billed
 
 
 def prepare(job: Job) -> Plan:
@@ -119,34 +153,57 @@ def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher, log: Run
     teacher, config, judge = job.teacher, job.config, Judge(job.pack)
 
     def committed(asked: Sequence[Asked], tally: Tally) -> None:
-        kept = failed = 0
-        for request, reply in asked:
-            if reply is None:
-                failed += 1
-                continue
+        # Finishing judges them all; to judge some is enough to show how it goes, and leaves the
+        # time to those who wait for an answer.
+        some = [(request, reply) for request, reply in asked if reply is not None][:_LOOKED_AT]
+        kept = 0
+        for request, reply in some:
             judged = judge(request.unit.response_type, reply.body, reply.is_chat_completion, request.question)
             kept += not isinstance(judged, Rejected)
-        watcher.asked(kept, len(asked) - kept - failed, failed, tally)
+        watcher.asked(tally, len(some), kept)
 
-    if not _pending(ledger):
+    open_batches = ledger.open_batches()
+    if not _pending(ledger) and not open_batches:
         return
-    unanswered = ledger.unanswered(by_image=not teacher.reads_messages)
-    pending = ((p.key, requests.make(p.unit, p.annotation, p.complaint)) for p in unanswered)
+
+    def pending() -> Iterator[tuple[str, TeacherRequest]]:
+        for unit, key, annotation, complaint in ledger.unanswered(by_image=not teacher.reads_messages):
+            if not open_batches or ledger.is_to_be_asked(key):
+                yield key, requests.make(unit, annotation, complaint)
+
     watch = Watch(committed, watcher.interrupted, log)
     if isinstance(teacher, LocalTeacher):
-        ask_local(teacher, pending, ledger, watch)
-        return
-    assert isinstance(teacher, RemoteTeacher)
-    limits = Limits(config.concurrency, config.rpm, config.tpm, config.max_cost)
+        ask_local(teacher, pending(), ledger, watch)
+    elif config.teacher == "openai-batch":
+        # They import openai, which only a run that asks it has to wait for.
+        from datagen.batching import ask_in_batches
+        from datagen.teacher.openai_api import OpenAITeacher
 
-    async def ask_and_close(teacher: RemoteTeacher) -> None:
+        assert isinstance(teacher, OpenAITeacher)
+        _asking(
+            teacher,
+            ask_in_batches(teacher, pending, ledger, config.max_cost, job.price, watch, watcher.waits),
+        )
+    elif isinstance(teacher, RemoteTeacher):
+        limits = Limits(config.concurrency, config.rpm, config.tpm, config.max_cost)
+        _asking(teacher, ask_remote(teacher, pending(), ledger, limits, job.price, watch))
+
+
+_T = TypeVar("_T")
+
+
+def _asking(teacher: RemoteTeacher, work: Coroutine[Any, Any, _T]) -> _T:
+    """Do the work with the teacher started, and close it."""
+
+    async def start_and_close() -> _T:
         try:
             await teacher.start()
-            await ask_remote(teacher, pending, ledger, limits, job.price, watch)
+            return await work
         finally:
+            work.close()
             await teacher.close()
 
-    asyncio.run(ask_and_close(teacher))
+    return asyncio.run(start_and_close())
 
 
 @contextlib.contextmanager
@@ -173,7 +230,7 @@ def _ledger_for(out: Path) -> Iterator[Ledger]:
         try:
             yield ledger
         except (InputError, KeyboardInterrupt):
-            if ledger.is_new and not ledger.has_replies() and not ledger.spent().possibly_billed:
+            if ledger.is_new and _is_unused(ledger):
                 ledger.remove()
                 (out / LOG).unlink(missing_ok=True)
             raise

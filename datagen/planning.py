@@ -15,7 +15,7 @@ from datagen.config import Job
 from datagen.draw import draw
 from datagen.ledger import Complaint, Ledger, PlanChange, PlannedUnit
 from datagen.parsing import reply_text
-from datagen.pricing import Price
+from datagen.pricing import PRICES, Price
 from datagen.prompting import Prompter
 from datagen.records import (
     Excluded,
@@ -361,6 +361,7 @@ def run_settings(job: Job) -> dict[str, Any]:
         "base_url": job.teacher.endpoint,
         # Only a teacher that reads what is wrong with its reply can mend it.
         "asks_again": job.teacher.paid,
+        "prices": str((config.prices or PRICES).resolve()),
         "reply_forms": {name: job.pack.types[name].reply_form for name in job.types},
         "proxy": job.proxy,
         "seed": config.seed,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from datagen.records import InputError
+from datagen.records import InputError, TeacherReply
 from schemas.prices import ModelPrices
 
 PRICES = Path(__file__).resolve().parent / "prices.toml"
@@ -30,6 +30,12 @@ class Price(NamedTuple):
         """US dollars for so many tokens; `cached` are part of `prompt`."""
         fresh = prompt - cached
         return (fresh * self.input + cached * self.cached_input + completion * self.output) / _MILLION
+
+    def of_reply(self, reply: TeacherReply, worst: float) -> float:
+        """US dollars by the usage reported; the worst there can be where none was."""
+        if reply.prompt_tokens is None or reply.completion_tokens is None:
+            return worst
+        return self.of(reply.prompt_tokens, reply.cached_tokens or 0, reply.completion_tokens)
 
     def at_most(self, body: bytes, max_tokens: int) -> float:
         """US dollars that a request cannot exceed.

@@ -19,6 +19,7 @@ import msgspec
 from pydantic import ValidationError
 
 from datagen import text_proxy
+from datagen.parsing import Parsed, as_json, parse_reply
 from datagen.records import Frame, ImageAnnotation, InputError, Message, ProxyForm, ReplyForm
 from schemas import PackToml, ResponseTypeToml
 from schemas.llava import IMAGE_TOKEN
@@ -271,7 +272,8 @@ class Prompter:
         self.boxes = form == "grounded" or response_type.name != "conversation"
         prefix = [Message("system", response_type.system_message)]
         for seed in response_type.seeds:
-            prefix += [Message("user", self._seed_proxy(seed.caps)), Message("assistant", seed.conv)]
+            conv = _as_json(seed.conv) if response_type.reply_form == "json" else seed.conv
+            prefix += [Message("user", self._seed_proxy(seed.caps)), Message("assistant", conv)]
         self.prefix = tuple(prefix)
 
     def messages(self, annotation: ImageAnnotation) -> tuple[Message, ...]:
@@ -285,3 +287,9 @@ class Prompter:
         if parsed is None or (parsed[1] == self.form and self.boxes):
             return caps
         return text_proxy.render(parsed[0], self.form, boxes=self.boxes)
+
+
+def _as_json(conv: str) -> str:
+    """A seed's reply in the `json` form, whichever of the two it is written in."""
+    parsed = parse_reply(conv, "stop", "json", None)
+    return as_json(parsed.turns) if isinstance(parsed, Parsed) else conv

@@ -25,7 +25,7 @@ from rich.progress import (
 from datagen.asking import Tally
 from datagen.config import Job
 from datagen.emit import ALIGNMENT, COMBINED, REJECTED, read_manifest
-from datagen.ledger import Asking, Ledger, PlanChange
+from datagen.ledger import Asking, Batch, Ledger, PlanChange
 from datagen.ledger import Progress as AskedSoFar
 from datagen.planning import Estimate, Plan, Quote, estimate_cost
 from datagen.pricing import PRICES
@@ -69,10 +69,12 @@ def _pack_name(job: Job) -> str:
 class RunWatcher:
     """Shows how a run goes: a bar in a terminal; in a log, a line at every tenth."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job | None = None, *, in_batches: bool = False) -> None:
         self._job = job
-        self.total = self.accepted = self.rejected = self.failed = 0
-        self._tenths = self._done = 0
+        self._in_batches = in_batches
+        self.total = 0
+        self._tenths = self._done = self._looked_at = self._kept = 0
+        self._batches = ""
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -136,7 +138,7 @@ class RunWatcher:
                 "the ledger"
             )
         if self.total:
-            if self._job.teacher.paid:
+            if self._job and self._job.teacher.paid:
                 _say_price(self._job, quotes)
             self.begins("asking", self.total)
 
@@ -145,33 +147,54 @@ class RunWatcher:
         plural = "replies" if requests > 1 else "reply"
         _out.print(f"Asking again for {requests:,} {plural} that could not be used, with what was wrong")
         self.total = requests
-        self.accepted = self.rejected = self.failed = self._tenths = 0
+        self._tenths = self._looked_at = self._kept = 0
         self.begins("asking again", requests)
 
-    def asked(self, kept: int, not_kept: int, failed: int, tally: Tally) -> None:
-        self.accepted += kept
-        self.rejected += not_kept
-        self.failed += failed
-        done = self.accepted + self.rejected + self.failed
-        speed = self._bar.tasks[0].speed
-        verdicts = f"{self.accepted:,} accepted, {self.rejected:,} rejected"
-        if self.failed:
-            verdicts += f", {self.failed:,} failed"
+    def asked(self, tally: Tally, looked_at: int, kept: int) -> None:
+        self._looked_at += looked_at
+        self._kept += kept
+        done = tally.replies + tally.failures
+        parts = []
+        if self._looked_at:
+            parts.append(f"{self._kept / self._looked_at:.0%} usable")
+        if tally.failures:
+            parts.append(f"{tally.failures:,} failed")
         if tally.retries:
-            verdicts += f", {tally.retries.total():,} retries"
+            parts.append(f"{tally.retries.total():,} retries")
         if tally.spent is not None:
-            verdicts += f", {_dollars(tally.spent)}"
+            parts.append(_dollars(tally.spent))
+        verdicts = ", ".join(parts)
+        speed = self._bar.tasks[0].speed
         rate = f"{speed:,.0f}/s" if speed else ""
         if tally.concurrency:
             rate += f", {tally.concurrency} at once, {tally.latency(0.5):.1f} s each"
         self._bar.update(self._task, completed=done, rate=rate, verdicts=verdicts)
         tenths = done * 10 // max(1, self.total)
-        if tenths > self._tenths and not _err.is_terminal:
+        if self.total and tenths > self._tenths and not _err.is_terminal:
             self._tenths = tenths
             _err.print(f"asked {done:,} of {self.total:,}: {verdicts}")
 
+    def waits(self, batches: Sequence[Batch]) -> None:
+        requests = sum(batch.requests for batch in batches)
+        done = sum(batch.completed + batch.failed for batch in batches)
+        states = ", ".join(f"{count} {name}" for name, count in Counter(b.status for b in batches).items())
+        plural = "batch" if len(batches) == 1 else "batches"
+        line = f"{len(batches)} {plural} open ({states}): {done:,} of {requests:,} requests done"
+        self._bar.update(self._task, verdicts=line)
+        if not _err.is_terminal and line != self._batches:
+            self._batches = line
+            _err.print(line)
+
     def interrupted(self) -> None:
-        _err.print("stopping: waiting for what is in flight (Ctrl-C again does not wait)")
+        if self._in_batches:
+            _err.print("stopping: batches go on at the endpoint; the same command collects them")
+        else:
+            _err.print("stopping: waiting for what is in flight (Ctrl-C again does not wait)")
+
+
+def say_cancelled(batches: int) -> None:
+    plural = "batch" if batches == 1 else "batches"
+    _out.print(f"{batches:,} {plural} cancelled" if batches else "No batch was cancelled: none was open")
 
 
 def say_summary(manifest: RunManifest, out: Path, *, again: str = "the same command") -> None:
@@ -377,7 +400,7 @@ def _say_cost(manifest: RunManifest) -> None:
     _out.print(f"Spent: {_dollars(cost.spent)} in this folder so far{each}")
     if cost.possibly_billed:
         _out.print(
-            f"  and at most {_dollars(cost.possibly_billed)} more for requests that were never answered"
+            f"  and at most {_dollars(cost.possibly_billed)} more for requests without an answer"
         )
     if cost.unpriced_replies:
         _out.print(f"  not counting {cost.unpriced_replies:,} replies of models without a price")
@@ -385,7 +408,7 @@ def _say_cost(manifest: RunManifest) -> None:
 
 def _dollars(amount: float) -> str:
     """With enough digits to tell small amounts apart."""
-    return f"${amount:,.2f}" if amount >= 10 else f"${amount:.4f}"
+    return f"${amount:,.2f}" if amount >= 10 else f"${amount:.4f}" if amount >= 0.01 else f"${amount:.6f}"
 
 
 def say_messages(messages: Mapping[str, Sequence[Message]]) -> None:
@@ -420,10 +443,11 @@ def say_status(ledger: Ledger, folder: Path) -> None:
         _out.print(f"Tokens: {prompt:,} in ({cached:,} cached), {completion:,} out")
     spent = ledger.spent()
     if spent.known or spent.possibly_billed:
-        more = f", and at most {_dollars(spent.possibly_billed)} for what was never answered"
+        more = f", and at most {_dollars(spent.possibly_billed)} for what is not answered"
         _out.print(f"Spent: {_dollars(spent.known)}{more if spent.possibly_billed else ''}")
     if asking := ledger.last_asking():
         _say_asking(asking)
+    _say_batches(ledger)
     manifest = read_manifest(folder)
     finished = {
         name: AskedSoFar(count.planned, count.emitted + count.rejected + count.duplicate, count.failed)
@@ -461,6 +485,20 @@ def _say_asking(asking: Asking) -> None:
     _out.print()
     if asking.retries:
         _out.print("Retries: " + ", ".join(f"{reason} {count:,}" for reason, count in asking.retries.items()))
+
+
+def _say_batches(ledger: Ledger) -> None:
+    for batch in ledger.open_batches():
+        _out.print(
+            f"Batch {batch.batch_id or 'not confirmed yet'}: {batch.status}, "
+            f"{batch.completed + batch.failed:,} of {batch.requests:,} requests done, submitted "
+            f"{_ago(time.time() - batch.submitted_at)}"
+        )
+    if quarantined := ledger.quarantined():
+        _out.print(
+            f"{quarantined:,} lines of batches could not be used and are kept in the ledger (quarantine); "
+            "--teacher openai --retry-failed asks for those replies online"
+        )
 
 
 def _ago(seconds: float) -> str:

@@ -10,24 +10,28 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # Each may import what stands in earlier rows, and itself. Stage files do not import each other.
-BELOW_STAGES = {"datagen.records", "datagen.draw", "datagen.tokens"}
+BELOW_STAGES = {"datagen.records", "datagen.draw", "datagen.tokens", "datagen.pricing", "datagen.run_log"}
 STAGES = {
     "datagen.annotations",
     "datagen.text_proxy",
     "datagen.prompting",
     "datagen.teacher",
     "datagen.ledger",
+    "datagen.limits",
     "datagen.asking",
+    "datagen.batching",
     "datagen.parsing",
     "datagen.checks",
     "datagen.dedup",
     "datagen.alignment",
     "datagen.emit",
 }
-# What a stage is made of: prompting writes proxies; asking moves requests from ledger to teacher.
+# What a stage is made of: prompting writes proxies and reads seeds; asking moves requests from ledger to teacher, and
+# batching is another way of asking.
 USES = {
-    "datagen.prompting": {"datagen.text_proxy"},
-    "datagen.asking": {"datagen.ledger", "datagen.teacher"},
+    "datagen.prompting": {"datagen.text_proxy", "datagen.parsing"},
+    "datagen.asking": {"datagen.ledger", "datagen.teacher", "datagen.limits"},
+    "datagen.batching": {"datagen.ledger", "datagen.teacher", "datagen.asking"},
 }
 ABOVE_STAGES = [
     "datagen.config",

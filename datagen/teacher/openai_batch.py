@@ -44,7 +44,7 @@ class NotThere(TeacherStopped):
     """The endpoint has no such batch or file, or no batches at all."""
 
 
-class QueueIsFull(Exception):
+class QueueIsFull(TeacherFailure):
     """The endpoint takes no such batch while others wait. Nothing was made."""
 
 
@@ -231,7 +231,7 @@ class BatchAPI:
             if status in _NO_SUCH_PATH:
                 raise NotThere(f"{teacher.endpoint} {absent} ({message or status})") from None
             if is_about_the_queue(code, message):
-                raise QueueIsFull(message or code) from None
+                raise QueueIsFull("queue_is_full", message or code) from None
             raise teacher.fault(status, body, headers) from None
         except (openai.APIConnectionError, openai.APIResponseValidationError) as error:
             raise TeacherRetry("connection_error", teacher.shown(error.__cause__ or error)) from None

@@ -25,7 +25,7 @@ from datagen.emit import (
 )
 from datagen.records import InputError, Turn, Unit
 from schemas import OutputFile, RunManifest
-from schemas.run import TokenUsage
+from schemas.run import Cost, TokenUsage
 
 
 def manifest(outputs: list[OutputFile]) -> RunManifest:
@@ -47,6 +47,8 @@ def manifest(outputs: list[OutputFile]) -> RunManifest:
         accounting={},
         reasons={},
         usage=TokenUsage(prompt=0, cached=0, completion=0),
+        cost=Cost(spent=0, possibly_billed=0, unpriced_replies=0),
+        to_ask_again=0,
         outputs=outputs,
     )
 
