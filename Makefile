@@ -15,10 +15,11 @@ RUN_FLAGS = $(foreach f,$(call given,CAPTIONS),--captions '$(f)') \
 	$(call flag,IMAGES,images) $(call flag,TEACHER,teacher) $(call flag,MODEL,model) \
 	$(call flag,BASE_URL,base-url) $(call flag,REPLIES,replies) $(call flag,PACK,pack) \
 	$(call flag,TYPES,types) $(call flag,PROXY,proxy) $(call flag,LIMIT,limit) $(call flag,SEED,seed) \
-	$(call flag,CONCURRENCY,concurrency) $(if $(call given,RETRY_FAILED),--retry-failed) \
+	$(call flag,CONCURRENCY,concurrency) $(call flag,RPM,rpm) $(call flag,TPM,tpm) \
+	$(call flag,MAX_COST,max-cost) $(call flag,PRICES,prices) $(if $(call given,RETRY_FAILED),--retry-failed) \
 	$(if $(call given,REPLAN),--replan)
 KNOWN    = PYTHON VENV OUT CAPTIONS INSTANCES IMAGES TEACHER MODEL BASE_URL REPLIES PACK TYPES PROXY LIMIT SEED \
-	CONCURRENCY RETRY_FAILED REPLAN
+	CONCURRENCY RPM TPM MAX_COST PRICES RETRY_FAILED REPLAN
 UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
 $(error unknown variable $(UNKNOWN); known are $(KNOWN))
@@ -34,12 +35,12 @@ help: ## Show this list
 	@echo
 	@echo "  make data CAPTIONS=captions.json INSTANCES=instances.json [IMAGES=dir] [OUT=dir]"
 	@echo "            [TEACHER=openai MODEL=name BASE_URL=url] [PACK=coco] [TYPES=a,b] [LIMIT=n] [SEED=n]"
-	@echo "            [RETRY_FAILED=1] [REPLAN=1]"
+	@echo "            [CONCURRENCY=n] [RPM=n] [TPM=n] [MAX_COST=dollars] [RETRY_FAILED=1] [REPLAN=1]"
 
 data: $(VENV)/.base ## Set up, then make instruction data (from the bundled sample if no files are named)
 	$(BIN)/python -m datagen run --out '$(OUT)' $(RUN_FLAGS)
 
-quote: $(VENV)/.base ## Set up, then say what `make data` with the same variables would ask
+quote: $(VENV)/.base ## Set up, then say what `make data` with the same variables would ask and cost
 	$(BIN)/python -m datagen quote --out '$(OUT)' $(filter-out --retry-failed --replan,$(RUN_FLAGS))
 
 test: $(VENV)/.dev ## Set up, then run every test that needs no GPU, network or key

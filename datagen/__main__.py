@@ -189,7 +189,7 @@ def run(
 
 
 @_command
-@_with_run_options(without="concurrency rpm tpm")
+@_with_run_options()
 def quote(
     config: RunConfig,
     out: Annotated[
