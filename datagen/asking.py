@@ -336,7 +336,7 @@ class _Asking:
 
     def _take(self, reply: TeacherReply, attempt: _Attempt, hold: float) -> None:
         self._give_up()
-        self.limiter.answered(reply.seconds)
+        self.limiter.answered(attempt.entered_at, reply.seconds)
         if reply.prompt_tokens is not None and reply.completion_tokens is not None:
             self.limiter.used(attempt.tokens, reply.prompt_tokens + reply.completion_tokens)
         if hold:
@@ -461,8 +461,8 @@ class _Writer:
         self._is_over = True
         self._work.set()
         await writing
-        # What is never to be known of now stands at its worst; the rest was settled.
-        self._exposed = self._budget.lost + self._budget.reserved
+        # Nothing is in flight any more: what is left is what nobody will ever know.
+        self._exposed = self._budget.lost
         await self._commit()
         if self.tally.spent is not None:
             self.tally.spent = self._budget.spent

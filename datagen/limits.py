@@ -48,8 +48,8 @@ class Limiter:
     trip until the endpoint first pushes back, then grows by one a round trip; a push back halves
     it, once for all that was in flight at the time. As push back counts what the endpoint says (429,
     503, a timeout) and, more mildly, latency twice the usual where the rate has not risen with it.
-    After a push back nobody is let in for as long as the endpoint said or, where it said nothing, for
-    longer and longer until it answers again.
+    Where nothing that was let in since the last push back is answered either, nobody is let in for as
+    long as the endpoint said or, where it said nothing, for longer and longer until it answers again.
 
     Requests and tokens are paced evenly: no minute holds more than was allowed, but for the last
     request that was let in.
@@ -64,7 +64,7 @@ class Limiter:
         self._tokens = _Pace(tpm) if tpm else None
         self._steep_below = float(most)
         self._last_cut = float("-inf")
-        self._pauses = 0
+        self._unanswered_cuts = 0
         self._latencies: list[float] = []
         self._usual_latency = 0.0
         self._rate = 0.0
@@ -126,9 +126,10 @@ class Limiter:
         if self._tokens:
             self._tokens.give_back(reserved_tokens - tokens)
 
-    def answered(self, seconds: float) -> None:
-        """A reply came after so long."""
-        self._pauses = 0
+    def answered(self, entered_at: float, seconds: float) -> None:
+        """A request let in at that time was answered, after so long."""
+        if entered_at >= self._last_cut:
+            self._unanswered_cuts = 0
         if self.in_flight * 2 > self.concurrency:  # else it is not what holds requests back
             steep = self.concurrency < self._steep_below
             self.concurrency = min(self.most, self.concurrency + (1.0 if steep else 1 / self.concurrency))
@@ -138,13 +139,13 @@ class Limiter:
 
     def pushed_back(self, entered_at: float, wait: float | None) -> None:
         """The endpoint could not keep up with a request let in at that time."""
-        if entered_at >= self._last_cut:
-            self._cut(_SHARE_KEPT_WHEN_OVERLOADED)
-            self._pauses += 1
-            if wait is None:
-                wait = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (self._pauses - 1))
-        if wait:
-            self.hold(wait)
+        if entered_at < self._last_cut:
+            return
+        self._cut(_SHARE_KEPT_WHEN_OVERLOADED)
+        if self._unanswered_cuts:
+            growing = _FIRST_PAUSE_SECONDS * 2 ** (self._unanswered_cuts - 1)
+            self.hold(min(_LONGEST_PAUSE_SECONDS, growing) if wait is None else wait)
+        self._unanswered_cuts += 1
 
     def _look_at_latency(self) -> None:
         latency = statistics.median(self._latencies)

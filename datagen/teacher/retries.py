@@ -12,8 +12,8 @@ from datagen.teacher.protocol import TeacherRetry
 ATTEMPTS = 8
 # A rate limit says nothing against a request, and lets others through meanwhile.
 ATTEMPTS_WHILE_RATE_LIMITED = 20
-# Each wait at least as long as the one before: half a second, one, two, … a minute.
-_backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=60, jitter=0.25)
+# Half a second, one and a half, four and a half, … a minute.
+_backoff = tenacity.wait_exponential_jitter(multiplier=0.5, exp_base=3, max=60, jitter=0.25)
 
 Sleep = Callable[[float], Awaitable[None]]
 
