@@ -399,9 +399,7 @@ def _say_cost(manifest: RunManifest) -> None:
     each = f", {_dollars(cost.spent / emitted)} for each sample kept" if emitted else ""
     _out.print(f"Spent: {_dollars(cost.spent)} in this folder so far{each}")
     if cost.possibly_billed:
-        _out.print(
-            f"  and at most {_dollars(cost.possibly_billed)} more for requests without an answer"
-        )
+        _out.print(f"  and at most {_dollars(cost.possibly_billed)} more for requests without an answer")
     if cost.unpriced_replies:
         _out.print(f"  not counting {cost.unpriced_replies:,} replies of models without a price")
 

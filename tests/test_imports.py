@@ -26,8 +26,8 @@ STAGES = {
     "datagen.alignment",
     "datagen.emit",
 }
-# What a stage is made of: prompting writes proxies and reads seeds; asking moves requests from ledger to teacher, and
-# batching is another way of asking.
+# What a stage is made of: prompting writes proxies and reads seeds; asking moves requests from ledger
+# to teacher, and batching is another way of asking.
 USES = {
     "datagen.prompting": {"datagen.text_proxy", "datagen.parsing"},
     "datagen.asking": {"datagen.ledger", "datagen.teacher", "datagen.limits"},
