@@ -495,14 +495,14 @@ class _Writer:
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+        if self.tally.spent is not None:
+            self.tally.spent += sum(stored.cost or 0.0 for stored in replies)
         self._count(asked)
 
     def _count(self, asked: Sequence[Asked]) -> None:
         tally = self.tally
         for _, reply in asked:
             tally.add(reply)
-        if tally.spent is not None:
-            tally.spent = self._budget.spent
         self._watch.committed(asked, tally)
         if self.loop.time() - self._logged_at >= _LOG_EVERY_SECONDS:
             self._logged_at = self.loop.time()

@@ -441,15 +441,15 @@ class Ledger:
         found = row.fetchone()
         return Usage(*found) if found else None
 
-    def to_ask_again(self, response_type: str) -> tuple[int, list[list[str]]]:
-        """How many requests of a type are to be put again, and the messages of each after the prefix."""
-        rows = self._db.execute(
+    def to_ask_again(self, key: str) -> list[str] | None:
+        """The messages after the prefix that are to ask again for the reply to this request, if any are."""
+        row = self._db.execute(
             f"""SELECT last_message, body, complaint
-            FROM units JOIN second_requests USING (key) JOIN requests USING (key) JOIN replies USING (key)
-            WHERE response_type = ? AND {_no_answer("second_key")}""",
-            (response_type,),
-        ).fetchall()
-        return len(rows), [[text or "" for text in row] for row in rows]
+            FROM second_requests JOIN requests USING (key) JOIN replies USING (key)
+            WHERE key = ? AND {_no_answer("second_key")}""",
+            (key,),
+        ).fetchone()
+        return [text or "" for text in row] if row else None
 
     def has_failed(self, key: str) -> bool:
         """Whether this request was given up."""

@@ -66,6 +66,7 @@ class Limiter:
         self._last_cut = float("-inf")
         self._unanswered_cuts = 0
         self._latencies: list[float] = []
+        self._window = _SMALLEST_WINDOW
         self._usual_latency = 0.0
         self._rate = 0.0
         self._turn = asyncio.Lock()
@@ -134,8 +135,10 @@ class Limiter:
             steep = self.concurrency < self._steep_below
             self.concurrency = min(self.most, self.concurrency + (1.0 if steep else 1 / self.concurrency))
         self._latencies.append(seconds)
-        if len(self._latencies) >= max(_SMALLEST_WINDOW, self.concurrency):
+        if len(self._latencies) >= self._window:
             self._look_at_latency()
+            # One flight: were it to grow with concurrency, it would never end while that doubles.
+            self._window = max(_SMALLEST_WINDOW, int(self.concurrency))
 
     def pushed_back(self, entered_at: float, wait: float | None) -> None:
         """The endpoint could not keep up with a request let in at that time."""

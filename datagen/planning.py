@@ -268,6 +268,11 @@ class Quoter:
         usage = self._ledger.usage_of(planned.key) if self._ledger else None
         if usage is not None:
             counts["answered"] += 1
+            said = self._ledger.to_ask_again(planned.key) if self._ledger else None
+            if said is not None and planned.messages:
+                counts["again"] += 1
+                self._estimate(planned)  # for its prefix
+                counts["image_tokens"] += estimate_message_tokens(said)
             if usage.prompt_tokens and usage.completion_tokens is not None and planned.messages:
                 counts["measured"] += 1
                 counts["measured_estimate"] += sum(self._estimate(planned))
@@ -303,16 +308,14 @@ class Quoter:
             reply = min(sum(lengths) / len(lengths), response_type.max_tokens)
         else:
             reply = response_type.max_tokens
-        again, said = self._ledger.to_ask_again(name) if self._ledger else (0, [])
-        image_tokens = counts["image_tokens"] + sum(estimate_message_tokens(texts) for texts in said)
-        asked = counts["requests"] + again
+        asked = counts["requests"] + counts["again"]
         return Quote(
             requests=counts["requests"],
-            again=again,
+            again=counts["again"],
             answered=counts["answered"],
             failed=counts["failed"],
             prefix_tokens=self._prefix_tokens.get(name, 0) * scale,
-            image_tokens=image_tokens * scale,
+            image_tokens=counts["image_tokens"] * scale,
             output_tokens=asked * reply,
             most_output_tokens=asked * response_type.max_tokens,
             measured_on=measured,

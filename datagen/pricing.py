@@ -28,6 +28,7 @@ class Price(NamedTuple):
 
     def of(self, prompt: float, cached: float, completion: float) -> float:
         """US dollars for so many tokens; `cached` are part of `prompt`."""
+        cached = min(cached, prompt)  # some endpoints count them apart
         fresh = prompt - cached
         return (fresh * self.input + cached * self.cached_input + completion * self.output) / _MILLION
 
@@ -43,7 +44,8 @@ class Price(NamedTuple):
         No tokenizer makes more tokens of a text than it has bytes, and the JSON around each message
         is longer than what a chat template puts there.
         """
-        return self.of(len(body), 0, max_tokens)
+        dearer = max(self.input, self.cached_input)
+        return (len(body) * dearer + max_tokens * self.output) / _MILLION
 
 
 class Prices(NamedTuple):
@@ -66,7 +68,8 @@ def find_prices(model: str, path: Path = PRICES) -> Prices | None:
         raise InputError(f"--prices {path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"--prices {path}: not valid TOML: {error}") from None
-    table = tables.get(model, tables.get(_RELEASE.sub("", model)))
+    name = model if model in tables else _RELEASE.sub("", model)
+    table = tables.get(name)
     if table is None:
         return None
     try:
@@ -74,7 +77,7 @@ def find_prices(model: str, path: Path = PRICES) -> Prices | None:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the table"
-        raise InputError(f'--prices {path}: ["{model}"]: {key}: {first["msg"]}') from None
+        raise InputError(f'--prices {path}: ["{name}"]: {key}: {first["msg"]}') from None
     cached = listed.input if listed.cached_input is None else listed.cached_input
     batch = None
     if listed.batch_input is not None and listed.batch_output is not None:

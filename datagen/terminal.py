@@ -293,7 +293,7 @@ def say_alignment(manifest: RunManifest, out: Path) -> None:
 
 def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
     say = _out.print
-    total = sum(quote.requests for quote in quotes.values())
+    total = sum(quote.asked for quote in quotes.values())
     answered = sum(quote.answered for quote in quotes.values())
     say(f"A run would ask the {job.teacher.name} teacher {total:,} requests, about {made.images:,} images.")
     if answered:

@@ -105,6 +105,7 @@ class OpenAITeacher:
         self.adapted: set[str] = set()
         """Parameters that the endpoint does not take as they are planned."""
         self._key = ""
+        self._escaped_key: re.Pattern[bytes] | None = None
 
     def cannot_answer(self, request: TeacherRequest) -> str | None:
         return None
@@ -143,6 +144,7 @@ class OpenAITeacher:
         if not (key.isascii() and key.isprintable()):
             raise InputError(f"the key in {KEY_VARIABLE} has characters that no key has: set it again")
         self._key = key
+        self._escaped_key = _as_escaped_in_json(key)
         timeout = httpx2.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
         self.client = openai.AsyncOpenAI(api_key=key, base_url=self.base_url, max_retries=0, timeout=timeout)
         self._url = f"{self.base_url}/chat/completions"
@@ -182,16 +184,21 @@ class OpenAITeacher:
     async def _list_models(self) -> list[str]:
         assert self.client is not None
         try:
-            return [model.id async for model in self.client.models.list()]
+            return [str(model.id) async for model in self.client.models.list() if model.id]
         except openai.RateLimitError as error:
-            wait = asked_to_wait(error.response.headers)
-            raise TeacherRetry("rate_limited", self._reason(error), wait=wait) from None
+            body = self.without_key(error.response.content).decode(errors="replace")
+            raise self.fault(429, body, error.response.headers) from None
 
     async def ask(self, body: bytes) -> Answered:
         started = time.monotonic()
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as response:
-                raw = await response.read()
+                try:
+                    raw = await response.read()
+                except aiohttp.ClientPayloadError:
+                    if response.status == 200:
+                        raise
+                    raw = b""  # the status says enough
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             # Nobody took the request.
             raise TeacherRetry("connection_error", self.shown(error), overloaded=True) from None
@@ -201,7 +208,7 @@ class OpenAITeacher:
             raise TeacherRetry("connection_error", self.shown(error), may_be_billed=True) from None
         text = self.without_key(raw).decode("utf-8", errors="replace")
         if response.status != 200:
-            raise self.fault(response.status, text, response.headers)
+            raise self.fault(response.status, text, response.headers, body)
         if not is_completion(text):
             detail = _one_line(text) or "an empty body"
             raise TeacherRetry("no_completion", detail, may_be_billed=True)
@@ -212,7 +219,9 @@ class OpenAITeacher:
             await self._session.close()
             await self.client.close()
 
-    def fault(self, status: int, body: str, headers: Mapping[str, str]) -> Exception:
+    def fault(
+        self, status: int, body: str, headers: Mapping[str, str], sent: bytes | None = None
+    ) -> Exception:
         """What an answer with that status means: TeacherRetry, TeacherFailure or TeacherStopped."""
         error = decode_error(body)
         code, where = str(error.get("code") or ""), self.endpoint
@@ -230,6 +239,8 @@ class OpenAITeacher:
                 f"{where} knows no such path or model: check --base-url (most end in /v1) and --model "
                 f"({detail})"
             )
+        if status == 429 and "too large" in detail:
+            return TeacherFailure("request_too_large", detail, is_its_own=True)
         if status in RETRYABLE:
             return self._retry(status, detail, headers)
         if "content_filter" in code or "content_policy" in code:
@@ -237,7 +248,7 @@ class OpenAITeacher:
         context = f"{code} {error.get('type')} {detail}"
         if re.search(r"context[ _](length|window|size)|maximum context", context, re.IGNORECASE):
             return TeacherFailure("context_length", detail, is_its_own=True)
-        if self._adapts(str(error.get("param") or ""), code, detail):
+        if self._adapts(str(error.get("param") or ""), code, detail, sent):
             return TeacherRetry("parameter_not_taken", detail, wait=0.0)
         return TeacherFailure(f"http_{status}", detail)
 
@@ -255,13 +266,13 @@ class OpenAITeacher:
             may_be_billed=status not in _REFUSED_UNDONE,
         )
 
-    def _adapts(self, param: str, code: str, detail: str) -> bool:
+    def _adapts(self, param: str, code: str, detail: str, sent: bytes | None) -> bool:
         """Whether the complaint is about a parameter that can be sent otherwise, and now will be."""
         for name in ("max_tokens", "temperature", "response_format"):
             if name == param or (not param and name in detail):
                 if name in self.adapted:
-                    # A request that went out before the first complaint came back.
-                    return code.startswith("unsupported") or name == "response_format"
+                    # True of a request that went out before the first complaint came back.
+                    return sent is None or f'"{name}":'.encode() in sent
                 if code.startswith("unsupported") or re.search(
                     r"unsupported|not support|not permitted|unknown|unrecognized|invalid",
                     detail,
@@ -273,13 +284,15 @@ class OpenAITeacher:
 
     def without_key(self, raw: bytes) -> bytes:
         """The same with the key masked; servers have been known to echo it."""
-        key = self._key.encode()
-        return raw.replace(key, b"[key]") if len(key) >= SHORTEST_SECRET else raw
+        if len(self._key) < SHORTEST_SECRET:
+            return raw
+        raw = raw.replace(self._key.encode(), b"[key]")
+        return self._escaped_key.sub(b"[key]", raw) if self._escaped_key else raw
 
     def shown(self, error: BaseException) -> str:
         """One line for a person, without the key."""
-        text = " ".join(str(error).split())[:300] or type(error).__name__
-        return self.without_key(text.encode(errors="replace")).decode()
+        text = self.without_key(str(error).encode(errors="replace")).decode()
+        return _one_line(text) or type(error).__name__
 
     def _reason(self, error: openai.OpenAIError) -> str:
         """One line for a person; servers have been known to echo the key."""
@@ -290,6 +303,14 @@ def without_secrets(url: str) -> str:
     """The URL without user name, password, query and fragment."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _as_escaped_in_json(key: str) -> re.Pattern[bytes] | None:
+    """Finds the key where a JSON writer escaped some of it (`\\/`, `\\u0026`); None for a plain one."""
+    if re.fullmatch(r"[\w-]+", key):
+        return None
+    each = (rf"(?:\\?{re.escape(c)}|\\u00{ord(c):02x})" for c in key)
+    return re.compile("".join(each).encode(), re.IGNORECASE)
 
 
 def _plain_name(model: str) -> str:
@@ -306,11 +327,11 @@ def asked_to_wait(headers: Mapping[str, str]) -> float | None:
             pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s|$)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES_PER_TOKEN = 4
 
@@ -322,7 +343,7 @@ def _hold(headers: Mapping[str, str], body_bytes: int) -> float:
         reset = headers.get(f"x-ratelimit-reset-{kind}")
         if reset is None:
             continue
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(reset))
+        seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in _DURATION.findall(reset))
         try:
             remaining = float(headers[f"x-ratelimit-remaining-{kind}"])
             limit = float(headers[f"x-ratelimit-limit-{kind}"])
