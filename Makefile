@@ -41,7 +41,7 @@ data: $(VENV)/.base ## Set up, then make instruction data (from the bundled samp
 	$(BIN)/python -m datagen run --out '$(OUT)' $(RUN_FLAGS)
 
 quote: $(VENV)/.base ## Set up, then say what `make data` with the same variables would ask and cost
-	$(BIN)/python -m datagen quote --out '$(OUT)' $(filter-out --retry-failed --replan,$(RUN_FLAGS))
+	$(BIN)/python -m datagen quote --out '$(OUT)' $(filter-out --replan,$(RUN_FLAGS))
 
 test: $(VENV)/.dev ## Set up, then run every test that needs no GPU, network or key
 	$(BIN)/python -m pytest

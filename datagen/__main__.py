@@ -88,7 +88,9 @@ def _run_options(
     tpm: Annotated[int | None, typer.Option(metavar="N", help="Most tokens a minute, in and out.")] = None,
     max_cost: Annotated[
         float | None,
-        typer.Option(metavar="USD", help="Stop before asking into --out could cost more, over all its runs."),
+        typer.Option(
+            metavar="USD", help="Never spend more than this on the folder --out, over all its runs."
+        ),
     ] = None,
     prices: Annotated[
         Path | None,
@@ -182,10 +184,7 @@ def run(
     with terminal.RunWatcher(job, in_batches=config.teacher == "openai-batch") as watcher:
         ran = pipeline.run(job, out, watcher, retry_failed=retry_failed, replan=replan)
     terminal.say_summary(ran.manifest, out)
-    if ran.stopped is not None:
-        terminal.say_error(f"stopped: {ran.stopped}")
-        sys.exit(EXIT_UNFINISHED)
-    _exit_unless_finished(ran.manifest)
+    _exit(ran)
 
 
 @_command
@@ -196,8 +195,11 @@ def quote(
         Path | None,
         typer.Option(metavar="DIR", help="An earlier run: what it has answers to is not counted again."),
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Count what an earlier run there gave up on.")
+    ] = False,
 ) -> None:
-    """Say how many requests and tokens a run would ask.
+    """Say how many requests and tokens a run would ask, and what they would cost.
 
     Nothing is asked and nothing written.
     """
@@ -209,7 +211,7 @@ def quote(
             check_out(out, resumable=True)
             if (out / FILE_NAME).exists():
                 ledger = stack.enter_context(Ledger.open_read_only(out))
-        terminal.say_quote(job, made, planning.quote(job, made, ledger))
+        terminal.say_quote(job, made, planning.quote(job, made, ledger, retry_failed=retry_failed))
 
 
 @_command
@@ -274,10 +276,17 @@ def cancel(folder: FolderArgument) -> None:
     What they had not answered is pending: `run` asks it again.
     """
     with terminal.RunWatcher(in_batches=True) as watcher:
-        cancelled, manifest = pipeline.cancel(folder, watcher)
+        cancelled, ran = pipeline.cancel(folder, watcher)
     terminal.say_cancelled(cancelled)
-    terminal.say_summary(manifest, folder, again="the `run` that began it")
-    _exit_unless_finished(manifest)
+    terminal.say_summary(ran.manifest, folder, again="the `run` that began it")
+    _exit(ran)
+
+
+def _exit(ran: pipeline.Ran) -> None:
+    if ran.stopped is not None:
+        terminal.say_error(f"stopped: {ran.stopped}")
+        sys.exit(EXIT_UNFINISHED)
+    _exit_unless_finished(ran.manifest)
 
 
 def _exit_unless_finished(manifest: RunManifest) -> None:

@@ -57,7 +57,6 @@ class Tally:
 
     replies: int = 0
     failures: int = 0
-    without_usage: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
@@ -68,6 +67,7 @@ class Tally:
     """How many requests may be in flight now; 0 for a local teacher."""
     spent: float | None = None
     """US dollars over all sessions; None where the model has no price."""
+    began_at: float = field(default_factory=time.monotonic)
 
     def add(self, reply: TeacherReply | None) -> None:
         """A reply was committed, or a failure."""
@@ -75,11 +75,29 @@ class Tally:
             self.failures += 1
             return
         self.replies += 1
-        self.without_usage += reply.prompt_tokens is None
         self.prompt_tokens += reply.prompt_tokens or 0
         self.cached_tokens += reply.cached_tokens or 0
         self.completion_tokens += reply.completion_tokens or 0
         self.seconds.append(reply.seconds)
+
+    def as_log(self) -> dict[str, Any]:
+        """For the structured log."""
+        return {
+            "replies": self.replies,
+            "failures": self.failures,
+            "retries": dict(self.retries),
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
+            "completion_tokens": self.completion_tokens,
+            "tokens_per_second": round(
+                self.completion_tokens / max(time.monotonic() - self.began_at, 0.001), 1
+            ),
+            "latency_p50": round(self.latency(0.5), 4),
+            "latency_p90": round(self.latency(0.9), 4),
+            "latency_p99": round(self.latency(0.99), 4),
+            "concurrency": self.concurrency,
+            "spent": self.spent,
+        }
 
     def latency(self, share: float) -> float:
         """That percentile of the last replies, in seconds."""
@@ -179,22 +197,24 @@ async def ask_remote(
     spent = ledger.spent()
     session = ledger.begin_session()
     budget = Budget(limits.max_cost, spent.known, spent.possibly_billed)
-    writer = _Writer(ledger, session, budget, watch, counts_money=price is not None)
-    asking = _Asking(
-        teacher, writer, Limiter(limits.concurrency, limits.rpm, limits.tpm), budget, price, watch
-    )
+    limiter = Limiter(limits.concurrency, limits.rpm, limits.tpm)
+    writer = _Writer(ledger, session, budget, watch, limiter.close, counts_money=price is not None)
+    asking = _Asking(teacher, writer, limiter, budget, price, watch)
     watch.log.event(
         "asking_begins", teacher=teacher.name, endpoint=teacher.endpoint, session=session, **limits._asdict()
     )
     writing = asyncio.create_task(writer.run())
-    try:
-        with on_signals(asking.interrupt):
+    with on_signals(asking.interrupt):
+        try:
             await asking.run(requests)
-    finally:
-        await writer.finish(writing)
-        ledger.end_session(session)
-        ended = "interrupted" if asking.interrupted else "stopped" if asking.stopped else "done"
-        watch.log.event("asking_ends", how=ended, reason=str(asking.stopped or ""), **writer.snapshot())
+        finally:
+            try:
+                await writer.finish(writing)
+            finally:
+                ledger.end_session(session)
+                ended = "interrupted" if asking.interrupted else "stopped" if asking.stopped else "done"
+                log = writer.tally.as_log() | {"possibly_billed": budget.possibly_billed}
+                watch.log.event("asking_ends", how=ended, reason=str(asking.stopped or ""), **log)
     if asking.interrupted:
         raise Interrupted
     if asking.stopped is not None:
@@ -245,7 +265,7 @@ class _Asking:
     async def run(self, requests: Requests) -> None:
         # So many tasks wait for a slot, or for their next attempt, at most.
         most = self.limiter.most * (1 + _MOST_WAITING_PER_SLOT)
-        with contextlib.suppress(Closed, NoRoom):
+        try:
             for key, request in requests:
                 attempt = await self._enter(request)
                 task = asyncio.create_task(self._answer(key, request, attempt))
@@ -254,18 +274,24 @@ class _Asking:
                 while len(self._tasks) >= most:
                     self._room.clear()
                     await self._room.wait()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        except (Closed, NoRoom):
+            pass
+        except BaseException:
+            self.limiter.close()
+            raise
+        finally:
+            # What is in flight is paid for, whatever ends the asking.
+            while self._tasks:
+                await asyncio.wait(self._tasks)
         if self.stopped is None and not self.interrupted:
             self._give_up()
 
     def _task_is_over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._room.set()
-        if not task.cancelled() and (error := task.exception()):
-            # Such as a full disk: nothing that is asked now could be kept.
-            self.writer.failed = self.writer.failed or error
-            self.limiter.close()
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception) and self.writer.failed is None:
+            self.writer.stop(error)
 
     async def _enter(self, request: TeacherRequest) -> _Attempt:
         """Wait for a slot, with the worst that the request can cost reserved."""
@@ -328,6 +354,10 @@ class _Asking:
         except (TeacherFailure, TeacherStopped):
             cost = 0.0
             raise
+        except Exception:
+            # Such as a full disk: nothing that is asked now could be kept.
+            self.limiter.close()
+            raise
         finally:
             self._leave(attempt, cost)
 
@@ -346,7 +376,8 @@ class _Asking:
     def _count(self, retry: TeacherRetry, key: str, request: TeacherRequest, attempt: _Attempt) -> None:
         if retry.overloaded:
             self.limiter.pushed_back(attempt.entered_at, retry.wait)
-        self.limiter.used(attempt.tokens, 0)
+        if retry.reason == "connection_error" and not retry.may_be_billed:
+            self.limiter.used(attempt.tokens, 0)  # refused requests count as well
         self.writer.retried(retry.reason)
         self.watch.log.event(
             "retry",
@@ -395,12 +426,20 @@ class _Writer:
     """Commits what has come, all of it in one transaction, over and over; each waits for its own."""
 
     def __init__(
-        self, ledger: Ledger, session: int, budget: Budget, watch: Watch, *, counts_money: bool
+        self,
+        ledger: Ledger,
+        session: int,
+        budget: Budget,
+        watch: Watch,
+        on_failure: Callable[[], None],
+        *,
+        counts_money: bool,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.tally = Tally(spent=budget.spent if counts_money else None)
-        self.failed: BaseException | None = None
+        self.failed: Exception | None = None
         """What stopped the writing, if anything did."""
+        self._on_failure = on_failure
         self._ledger = ledger
         self._session = session
         self._budget = budget
@@ -410,9 +449,11 @@ class _Writer:
         self._failures: list[tuple[str, str, str]] = []
         self._retries: Counter[str] = Counter()
         self._waiting: list[asyncio.Future[None]] = []
-        self._exposed = 0.0  # US dollars that the ledger knows to be at stake
+        # US dollars that the ledger is to know to be at stake, and that it does know.
+        self._exposed = self._exposed_on_disk = 0.0
         self._work = asyncio.Event()
         self._is_over = False
+        self._is_shown = True
         self._logged_at = self.loop.time()
 
     async def add(self, key: str, asked: Asked, cost: float | None) -> None:
@@ -438,6 +479,7 @@ class _Writer:
         if at_stake > self._exposed:
             # Twice as much, so that this is rare, but no more than the cap would let through.
             self._exposed = min(at_stake * 2, max(at_stake, self._budget.most_at_stake))
+        if at_stake > self._exposed_on_disk:
             await self._committed()
 
     def _committed(self) -> asyncio.Future[None]:
@@ -457,26 +499,31 @@ class _Writer:
             committed_at = self.loop.time()
 
     async def finish(self, writing: asyncio.Task[None]) -> None:
-        """Commit what is left. Raises what went wrong with the writing."""
+        """Commit what is left, also what could not be before. Raises what went wrong with the writing."""
         self._is_over = True
         self._work.set()
         await writing
         # Nothing is in flight any more: what is left is what nobody will ever know.
-        self._exposed = self._budget.lost
+        self._exposed = max(0.0, round(self._budget.lost + self._budget.reserved, 9))
+        failed, self.failed = self.failed, None
         await self._commit()
         if self.tally.spent is not None:
             self.tally.spent = self._budget.spent
-        if self.failed is not None:
-            raise self.failed
+        if error := failed or self.failed:
+            raise error
 
     async def _commit(self) -> None:
+        if self.failed is not None:
+            self.stop(self.failed)
+            return
         asked, replies, failures = self._asked, self._replies, self._failures
         retries, waiting = self._retries, self._waiting
         self._asked, self._replies, self._failures = [], [], []
         self._retries, self._waiting = Counter(), []
+        cost = sum(stored.cost or 0.0 for stored in replies)
+        # What these replies cost is at stake no longer.
+        exposed = min(self._exposed, self._budget.most_at_stake - cost)
         try:
-            if self.failed is not None:
-                raise self.failed
             await asyncio.to_thread(
                 self._ledger.store,
                 self._session,
@@ -484,53 +531,54 @@ class _Writer:
                 failures,
                 paid=True,
                 retries=retries,
-                possibly_billed=self._exposed,
+                possibly_billed=exposed,
             )
         except Exception as error:
-            self.failed = error
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(error)
+            # Kept for another try at the end: they are paid for.
+            self._asked[:0], self._replies[:0], self._failures[:0] = asked, replies, failures
+            self._retries.update(retries)
+            self._waiting[:0] = waiting
+            self.stop(error)
             return
+        self._exposed = self._exposed_on_disk = exposed
         for future in waiting:
             if not future.done():
                 future.set_result(None)
         if self.tally.spent is not None:
-            self.tally.spent += sum(stored.cost or 0.0 for stored in replies)
+            self.tally.spent += cost
         self._count(asked)
 
+    def stop(self, error: Exception) -> None:
+        """Nothing that is asked now could be kept."""
+        self.failed = error
+        self._on_failure()
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(error)
+        self._waiting.clear()
+
     def _count(self, asked: Sequence[Asked]) -> None:
-        tally = self.tally
         for _, reply in asked:
-            tally.add(reply)
-        self._watch.committed(asked, tally)
+            self.tally.add(reply)
+        # A screen that is gone (`| head`), or a fault in showing, is no reason to lose a reply.
+        try:
+            if self._is_shown:
+                self._watch.committed(asked, self.tally)
+        except (OSError, SystemExit):
+            self._is_shown = False
+        except Exception as error:
+            self._is_shown = False
+            self.stop(error)
         if self.loop.time() - self._logged_at >= _LOG_EVERY_SECONDS:
             self._logged_at = self.loop.time()
-            self._watch.log.event("asking", **self.snapshot())
-
-    def snapshot(self) -> dict[str, Any]:
-        tally = self.tally
-        return {
-            "replies": tally.replies,
-            "failures": tally.failures,
-            "retries": dict(tally.retries),
-            "prompt_tokens": tally.prompt_tokens,
-            "cached_tokens": tally.cached_tokens,
-            "completion_tokens": tally.completion_tokens,
-            "latency_p50": round(tally.latency(0.5), 4),
-            "latency_p90": round(tally.latency(0.9), 4),
-            "latency_p99": round(tally.latency(0.99), 4),
-            "concurrency": tally.concurrency,
-            "spent": tally.spent,
-            "possibly_billed": self._budget.possibly_billed,
-        }
+            self._watch.log.event("asking", **self.tally.as_log())
 
 
 @contextlib.contextmanager
 def on_signals(interrupt: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `interrupt`."""
+    """SIGINT, SIGTERM and SIGHUP call `interrupt`."""
     # Not the loop's own handlers: they wait for its next turn.
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: interrupt()) for number in numbers}
     try:
         yield

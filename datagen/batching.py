@@ -178,24 +178,11 @@ class _Asking:
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._ledger.end_session(self._session)
-            log.event("asking_ends", how=ended, reason=str(self._stopped or ""), **self._snapshot())
+            log.event("asking_ends", how=ended, reason=str(self._stopped or ""), **self._tally.as_log())
         if interrupted:
             raise Interrupted from None
         if self._stopped is not None:
             raise self._stopped from None
-
-    def _snapshot(self) -> dict[str, Any]:
-        tally = self._tally
-        return {
-            "replies": tally.replies,
-            "failures": tally.failures,
-            "retries": dict(tally.retries),
-            "prompt_tokens": tally.prompt_tokens,
-            "cached_tokens": tally.cached_tokens,
-            "completion_tokens": tally.completion_tokens,
-            "spent": tally.spent,
-            "possibly_billed": self._ledger.spent().possibly_billed,
-        }
 
     async def ask(self, pending: _Pending, max_cost: float | None) -> None:
         self._pending = pending

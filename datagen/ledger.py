@@ -121,6 +121,10 @@ CREATE TABLE batch_requests (
     PRIMARY KEY (tag, line)
 ) WITHOUT ROWID;
 CREATE INDEX batch_requests_by_key ON batch_requests (key);
+INSERT INTO settings SELECT 'asks_again', iif(value = '"openai"', 'true', 'false')
+    FROM settings WHERE name = 'teacher';
+INSERT INTO settings SELECT 'prices', '""' FROM settings WHERE name = 'teacher';
+
 CREATE TABLE quarantine (tag TEXT NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL);
 """
 
@@ -263,6 +267,8 @@ class Progress(NamedTuple):
     planned: int
     answered: int
     failed: int
+    to_ask_again: int = 0
+    """Answered, but so that it is to be asked again; pending."""
 
     @property
     def pending(self) -> int:
@@ -772,7 +778,8 @@ class Ledger:
         rows = self._db.execute(
             f"""SELECT response_type, count(*),
                 count(replies.key) - count(*) FILTER (WHERE {_WAITS_FOR_SECOND}),
-                count(*) FILTER (WHERE replies.key IS NULL AND failures.key IS NOT NULL)
+                count(*) FILTER (WHERE replies.key IS NULL AND failures.key IS NOT NULL),
+                count(*) FILTER (WHERE {_WAITS_FOR_SECOND})
             FROM units LEFT JOIN replies USING (key) LEFT JOIN failures USING (key)
             LEFT JOIN second_requests USING (key)
             GROUP BY type_order, response_type ORDER BY type_order"""

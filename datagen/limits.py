@@ -48,8 +48,8 @@ class Limiter:
     trip until the endpoint first pushes back, then grows by one a round trip; a push back halves
     it, once for all that was in flight at the time. As push back counts what the endpoint says (429,
     503, a timeout) and, more mildly, latency twice the usual where the rate has not risen with it.
-    Where nothing that was let in since the last push back is answered either, nobody is let in for as
-    long as the endpoint said or, where it said nothing, for longer and longer until it answers again.
+    Where nothing that was let in since the last push back is answered either, nobody is let in for
+    longer and longer, and for as long as the endpoint said, until it answers again.
 
     Requests and tokens are paced evenly: no minute holds more than was allowed, but for the last
     request that was let in.
@@ -147,7 +147,7 @@ class Limiter:
         self._cut(_SHARE_KEPT_WHEN_OVERLOADED)
         if self._unanswered_cuts:
             growing = _FIRST_PAUSE_SECONDS * 2 ** (self._unanswered_cuts - 1)
-            self.hold(min(_LONGEST_PAUSE_SECONDS, growing) if wait is None else wait)
+            self.hold(max(min(_LONGEST_PAUSE_SECONDS, growing), wait or 0.0))
         self._unanswered_cuts += 1
 
     def _look_at_latency(self) -> None:

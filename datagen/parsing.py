@@ -36,7 +36,7 @@ def reply_text(body: str, is_chat_completion: bool) -> tuple[str, str] | Rejecte
         return body, "stop"
     try:
         reply = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected("parsing", "body_not_json", str(error))
     choices = reply.get("choices") if isinstance(reply, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -128,7 +128,7 @@ def _parse_json(text: str) -> Parsed | Rejected:
     fenced = _CODE_FENCE.search(text)
     try:
         value: Any = msgspec.json.decode(fenced[1] if fenced else text.strip())
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return Rejected("parsing", "not_json", str(error))
     turns = value.get("turns") if isinstance(value, dict) else None
     if not isinstance(turns, list) or not turns:

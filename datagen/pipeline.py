@@ -17,7 +17,7 @@ from datagen.asking import Asked, Limits, Tally, Watch, ask_local, ask_remote
 from datagen.config import Job
 from datagen.finishing import Judge, check_pack, finish
 from datagen.ledger import Batch, Ledger, PlanChange, Progress
-from datagen.planning import Plan, Quote, Quoter, Requests, store_plan
+from datagen.planning import Plan, Quote, Requests, store_plan
 from datagen.pricing import find_prices
 from datagen.records import InputError, Rejected, TeacherRequest
 from datagen.run_log import FILE_NAME as LOG
@@ -74,14 +74,21 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
     Raises InputError for what the user has to mend, before the first call and with nothing left
     behind; Interrupted when stopped by a signal, with every reply kept.
     """
+    config = job.config
     watcher.begins("planning", None)
     made = prepare(job)
     with _ledger_for(out) as ledger, RunLog(out) as log:
-        quoter = Quoter(job, ledger)
-        change = store_plan(job, made, ledger, quoter, may_supersede=replan)
+        if config.teacher != "openai-batch" and (waiting := sum(b.requests for b in ledger.open_batches())):
+            raise InputError(
+                f"{out}: {waiting:,} requests are in batches that are still open: collect them with "
+                f"--teacher openai-batch, or give them up with `python -m datagen cancel {out}`"
+            )
+        change, quotes = store_plan(job, made, ledger, may_supersede=replan, retry_failed=retry_failed)
         forgotten = ledger.forget_failures() if retry_failed else 0
+        # What is still to be asked again is for this run's checks to say, not for an earlier one's.
+        ledger.ask_again({})
         log.event("planned", **change._asdict(), pending=_pending(ledger))
-        watcher.planned(change, ledger.progress(), forgotten, quoter.quotes())
+        watcher.planned(change, ledger.progress(), forgotten, quotes)
         stopped = None
         try:
             ask(job, made.requests, ledger, watcher, log)
@@ -97,6 +104,8 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
                 ask(job, made.requests, ledger, watcher, log)
             except TeacherStopped as error:
                 stopped = error
+            except InputError as error:  # such as an endpoint that went away in between
+                stopped = TeacherStopped(str(error))
             watcher.begins("writing", change.planned)
             manifest = finish(ledger, job.pack, watcher.done)
         counts = {name: count.model_dump() for name, count in manifest.accounting.items()}
@@ -104,7 +113,7 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
         return Ran(manifest, stopped)
 
 
-def cancel(folder: Path, watcher: Watcher) -> tuple[int, RunManifest]:
+def cancel(folder: Path, watcher: Watcher) -> tuple[int, Ran]:
     """Cancel the batches of a run, keep what they had answered, and finish; how many they were.
 
     Raises InputError when the run was not asked in batches.
@@ -117,13 +126,16 @@ def cancel(folder: Path, watcher: Watcher) -> tuple[int, RunManifest]:
             raise InputError(f"{folder}: not asked in batches (--teacher openai-batch): nothing to cancel")
         model, source = ledger.setting("model"), ledger.setting("prices")
         teacher = OpenAITeacher(model, ledger.setting("base_url"), in_batches=True)
-        prices = find_prices(model, Path(source)) if Path(source).exists() else None
+        prices = find_prices(model, Path(source)) if Path(source).is_file() else None
         watch = Watch(lambda asked, tally: watcher.asked(tally, 0, 0), watcher.interrupted, log)
-        cancelled = 0
+        cancelled, stopped = 0, None
         if ledger.open_batches():
             price = prices.batch if prices else None
-            cancelled = _asking(teacher, cancel_batches(teacher, ledger, price, watch, watcher.waits))
-        return cancelled, finish(ledger)
+            try:
+                cancelled = _asking(teacher, cancel_batches(teacher, ledger, price, watch, watcher.waits))
+            except TeacherStopped as error:
+                stopped = error
+        return cancelled, Ran(finish(ledger), stopped)
 
 
 def _pending(ledger: Ledger) -> int:
@@ -162,14 +174,12 @@ def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher, log: Run
             kept += not isinstance(judged, Rejected)
         watcher.asked(tally, len(some), kept)
 
-    open_batches = ledger.open_batches()
-    if not _pending(ledger) and not open_batches:
+    if not _pending(ledger) and not ledger.open_batches():
         return
 
     def pending() -> Iterator[tuple[str, TeacherRequest]]:
         for unit, key, annotation, complaint in ledger.unanswered(by_image=not teacher.reads_messages):
-            if not open_batches or ledger.is_to_be_asked(key):
-                yield key, requests.make(unit, annotation, complaint)
+            yield key, requests.make(unit, annotation, complaint)
 
     watch = Watch(committed, watcher.interrupted, log)
     if isinstance(teacher, LocalTeacher):

@@ -161,12 +161,15 @@ class _Quoted:
             yield annotation, units
 
 
-def store_plan(job: Job, made: Plan, ledger: Ledger, quoter: Quoter, *, may_supersede: bool) -> PlanChange:
-    """Store the plan in the ledger, and show each unit to the quoter.
+def store_plan(
+    job: Job, made: Plan, ledger: Ledger, *, may_supersede: bool, retry_failed: bool
+) -> tuple[PlanChange, dict[str, Quote]]:
+    """Store the plan in the ledger, quoted on the way.
 
     Raises InputError when nothing can be planned, or when the plan would set aside most of the
     paid replies of the one before and --replan was not given.
     """
+    quoter = Quoter(job, ledger, retry_failed=retry_failed)
     change = ledger.replace_plan(
         settings=run_settings(job),
         teacher=job.teacher.name,
@@ -182,7 +185,7 @@ def store_plan(job: Job, made: Plan, ledger: Ledger, quoter: Quoter, *, may_supe
             "would no longer be used by this plan (another teacher, model, pack or set of images). "
             "Choose another --out, or add --replan to go on; the replies stay in the ledger either way"
         )
-    return change
+    return change, quoter.quotes()
 
 
 def nothing_planned(excluded: Sequence[Excluded]) -> InputError:
@@ -253,9 +256,10 @@ class Quoter:
     for those.
     """
 
-    def __init__(self, job: Job, ledger: Ledger | None) -> None:
+    def __init__(self, job: Job, ledger: Ledger | None, *, retry_failed: bool) -> None:
         self._job = job
         self._ledger = ledger
+        self._retry_failed = retry_failed
         self._counts = {name: Counter[str]() for name in job.types}
         self._keys: set[str] = set()
         self._prefix_tokens: dict[str, int] = {}
@@ -278,7 +282,7 @@ class Quoter:
                 counts["measured_estimate"] += sum(self._estimate(planned))
                 counts["measured_input"] += usage.prompt_tokens
                 counts["measured_output"] += usage.completion_tokens
-        elif self._ledger and self._ledger.has_failed(planned.key):
+        elif self._ledger and not self._retry_failed and self._ledger.has_failed(planned.key):
             counts["failed"] += 1
         else:
             counts["requests"] += 1
@@ -322,9 +326,9 @@ class Quoter:
         )
 
 
-def quote(job: Job, made: Plan, ledger: Ledger | None) -> dict[str, Quote]:
+def quote(job: Job, made: Plan, ledger: Ledger | None, *, retry_failed: bool) -> dict[str, Quote]:
     """By response type; nothing is asked or written. Raises InputError when nothing can be planned."""
-    quoter = Quoter(job, ledger)
+    quoter = Quoter(job, ledger, retry_failed=retry_failed)
     is_empty = True
     for _, units in made:
         for planned in units:

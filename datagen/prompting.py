@@ -134,7 +134,8 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
         type_name: _response_type(type_name, table, files, where)
         for type_name, table in settings.types.items()
     }
-    word_lists = {Path(file).stem: _lines(files[file]) for file in _SHARED_FILES}
+    # A pack kept in a ledger may be older than one of these files.
+    word_lists = {Path(file).stem: _lines(files.get(file, "")) for file in _SHARED_FILES}
     _check_instructions(word_lists["alignment"], f"{where}/alignment.txt")
     return Pack(
         name=settings.name,

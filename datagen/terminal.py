@@ -75,6 +75,7 @@ class RunWatcher:
         self.total = 0
         self._tenths = self._done = self._looked_at = self._kept = 0
         self._batches = ""
+        self._spent_before = 0.0
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -161,8 +162,14 @@ class RunWatcher:
             parts.append(f"{tally.failures:,} failed")
         if tally.retries:
             parts.append(f"{tally.retries.total():,} retries")
+        if tally.prompt_tokens and tally.cached_tokens:
+            parts.append(f"{tally.cached_tokens / tally.prompt_tokens:.0%} of input cached")
         if tally.spent is not None:
-            parts.append(_dollars(tally.spent))
+            usable = tally.replies * self._kept / self._looked_at if self._looked_at else 0
+            each = (
+                f" ({_dollars((tally.spent - self._spent_before) / usable)} a usable one)" if usable else ""
+            )
+            parts.append(_dollars(tally.spent) + each)
         verdicts = ", ".join(parts)
         speed = self._bar.tasks[0].speed
         rate = f"{speed:,.0f}/s" if speed else ""
@@ -343,7 +350,9 @@ def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
             "long as the pack's examples. Run a few (--limit 20) and quote the rest with the same --out: "
             "then they are scaled by what the endpoint reported."
         )
-    say("At most: every reply as long as its type's max_tokens.")
+    say(
+        "At most: every reply as long as its type's max_tokens. Replies that cannot be used are asked for once more."
+    )
 
 
 def _say_prices(job: Job, quotes: Mapping[str, Quote]) -> None:
@@ -452,7 +461,10 @@ def say_status(ledger: Ledger, folder: Path) -> None:
         for name, count in (manifest.accounting if manifest else {}).items()
         if count.planned
     }
-    if manifest is None or finished != progress:
+    asked = {
+        name: AskedSoFar(p.planned, p.answered + p.to_ask_again, p.failed) for name, p in progress.items()
+    }
+    if manifest is None or finished != asked:
         _out.print(
             f"Not finished yet: `python -m datagen finish {_plain(str(folder))}` writes what is there."
         )

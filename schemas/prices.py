@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -24,3 +24,9 @@ class ModelPrices(BaseModel):
     batch_input: Dollars | None = None
     """Through the batch endpoint; without it the model has no batch price."""
     batch_output: Dollars | None = None
+
+    @model_validator(mode="after")
+    def _whole_batch_price(self) -> Self:
+        if (self.batch_input is None) != (self.batch_output is None):
+            raise ValueError("batch_input and batch_output go together")
+        return self

@@ -11,7 +11,9 @@ import email.utils
 import hashlib
 import os
 import re
+import ssl
 import time
+import urllib.request
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -145,16 +147,17 @@ class OpenAITeacher:
             raise InputError(f"the key in {KEY_VARIABLE} has characters that no key has: set it again")
         self._key = key
         self._escaped_key = _as_escaped_in_json(key)
+        certificates = _certificates()
         timeout = httpx2.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
         self.client = openai.AsyncOpenAI(api_key=key, base_url=self.base_url, max_retries=0, timeout=timeout)
         self._url = f"{self.base_url}/chat/completions"
         self._session = aiohttp.ClientSession(
             # How many are open at once is not the connector's to decide.
-            connector=aiohttp.TCPConnector(limit=0, ssl=httpx2.create_ssl_context()),
+            connector=aiohttp.TCPConnector(limit=0, ssl=certificates),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS, sock_connect=CONNECT_SECONDS),
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            proxy=_proxy(self.base_url),
         )
         await self._check_endpoint()
 
@@ -230,30 +233,35 @@ class OpenAITeacher:
             return TeacherStopped(f"{where}: the quota is spent: {detail}")
         if status == 403 and re.search(r"moderation|flagged", detail, re.IGNORECASE):
             return TeacherFailure("content_filter", detail, is_its_own=True)
-        if status in (401, 403):
+        if 300 <= status < 400:
+            target = without_secrets(headers.get("location", "another address"))
+            return TeacherStopped(f"{where} sends us on to {target}: give what it means with --base-url")
+        if status in (401, 403) or code == "invalid_api_key":
             return TeacherStopped(f"{where} refuses the key in {KEY_VARIABLE} ({status}): {detail}")
-        if status == 402:
+        if status == 402 or "credit balance is too low" in detail:
             return TeacherStopped(f"{where} wants to be paid first (402): {detail}")
-        if status == 404:
+        if status == 404 or code == "model_not_found":
             return TeacherStopped(
                 f"{where} knows no such path or model: check --base-url (most end in /v1) and --model "
                 f"({detail})"
             )
-        if status == 429 and "too large" in detail:
+        if status == 429 and re.match("request too large", detail, re.IGNORECASE):
             return TeacherFailure("request_too_large", detail, is_its_own=True)
+        context = f"{code} {error.get('type')} {detail}"
+        if status != 429 and re.search(r"context[ _](length|window|size)|maximum context", context, re.I):
+            return TeacherFailure("context_length", detail, is_its_own=True)
         if status in RETRYABLE:
             return self._retry(status, detail, headers)
         if "content_filter" in code or "content_policy" in code:
             return TeacherFailure("content_filter", detail, is_its_own=True)
-        context = f"{code} {error.get('type')} {detail}"
-        if re.search(r"context[ _](length|window|size)|maximum context", context, re.IGNORECASE):
-            return TeacherFailure("context_length", detail, is_its_own=True)
         if self._adapts(str(error.get("param") or ""), code, detail, sent):
             return TeacherRetry("parameter_not_taken", detail, wait=0.0)
         return TeacherFailure(f"http_{status}", detail)
 
     def _retry(self, status: int, detail: str, headers: Mapping[str, str]) -> Exception:
         wait = asked_to_wait(headers)
+        if wait is None and status == 429:
+            wait = _hold(headers, 0) or None
         if wait is not None and wait > LONGEST_WAIT_SECONDS:
             return TeacherStopped(
                 f"{self.endpoint} asks to wait for {wait:,.0f} seconds ({detail}): run the same command then"
@@ -273,10 +281,9 @@ class OpenAITeacher:
                 if name in self.adapted:
                     # True of a request that went out before the first complaint came back.
                     return sent is None or f'"{name}":'.encode() in sent
+                # "Invalid" alone may mean a value out of range, which is for the user to mend.
                 if code.startswith("unsupported") or re.search(
-                    r"unsupported|not support|not permitted|unknown|unrecognized|invalid",
-                    detail,
-                    re.IGNORECASE,
+                    r"unsupported|not support|not permitted|unknown|unrecognized", detail, re.IGNORECASE
                 ):
                     self.adapted.add(name)
                     return True
@@ -297,6 +304,23 @@ class OpenAITeacher:
     def _reason(self, error: openai.OpenAIError) -> str:
         """One line for a person; servers have been known to echo the key."""
         return self.shown(error.__cause__ or error if isinstance(error, openai.APIConnectionError) else error)
+
+
+def _certificates() -> ssl.SSLContext:
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:
+        raise InputError(
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read: {error}"
+        ) from None
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy of the environment for this address. aiohttp's own look-up reads ~/.netrc besides."""
+    address = urlsplit(url)
+    if urllib.request.proxy_bypass(address.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(address.scheme)
 
 
 def without_secrets(url: str) -> str:
@@ -375,6 +399,9 @@ class _Shape(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
+# More than any context holds.
+_MOST_TOKENS = 1_000_000_000
+
 _decode_usage = msgspec.json.Decoder(_Body).decode
 _decode_shape = msgspec.json.Decoder(_Shape).decode
 
@@ -383,33 +410,34 @@ def is_completion(body: str) -> bool:
     """Whether it is a reply at all, be it an odd one: it has choices, or tokens were charged for it."""
     try:
         shape = _decode_shape(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return bytes(shape.choices) not in (b"null", b"[]") or bytes(shape.usage) != b"null"
 
 
 def as_reply(body: str, seconds: float) -> TeacherReply:
-    """The body untouched, and beside it the tokens it reports, if it reports any."""
+    """The body untouched, and beside it the tokens it reports, if it reports any that can be."""
     try:
         usage = _decode_usage(body).usage or _Usage()
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         usage = _Usage()
-    details = usage.prompt_tokens_details or _Details()
-    return TeacherReply(
-        body,
-        is_chat_completion=True,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=details.cached_tokens,
-        completion_tokens=usage.completion_tokens,
-        seconds=seconds,
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    cached = (usage.prompt_tokens_details or _Details()).cached_tokens
+    is_possible = (
+        0 < (prompt or 0) <= _MOST_TOKENS
+        and 0 <= (completion or 0) <= _MOST_TOKENS
+        and 0 <= (cached or 0) <= (prompt or 0)
     )
+    if not is_possible:  # servers that do not count send zeros
+        prompt = completion = cached = None
+    return TeacherReply(body, True, prompt, cached, completion, seconds)
 
 
 def decode_error(body: str) -> dict[str, Any]:
     """The `error` object of a body in whichever of the usual shapes it is."""
     try:
         value = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
     if not isinstance(value, dict):
         return {}

@@ -13,6 +13,7 @@ ATTEMPTS = 8
 # A rate limit says nothing against a request, and lets others through meanwhile.
 ATTEMPTS_WHILE_RATE_LIMITED = 20
 # Half a second, one and a half, four and a half, … a minute.
+_TRUSTED_WAITS = 2
 _backoff = tenacity.wait_exponential_jitter(multiplier=0.5, exp_base=3, max=60, jitter=0.25)
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -40,6 +41,8 @@ def _stop(state: tenacity.RetryCallState) -> bool:
 
 def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, TeacherRetry) and error.wait is not None:
-        return error.wait
-    return _backoff(state)
+    asked = error.wait if isinstance(error, TeacherRetry) else None
+    if asked is None:
+        return _backoff(state)
+    # Some say "in a moment" for as long as they are busy.
+    return asked if state.attempt_number <= _TRUSTED_WAITS else max(asked, _backoff(state))

@@ -232,7 +232,7 @@ def test_asking_again_comes_last_with_the_complaint_and_happens_once(folder: Pat
         assert ledger.ask_again({"a": "No."}) == 1
         again = second_key("a", "No.")
         assert [(p.key, p.complaint) for p in ledger.unanswered()] == [("b", None), (again, ("bad", "No."))]
-        assert ledger.progress()["detail"] == Progress(2, 0, 0)
+        assert ledger.progress()["detail"] == Progress(2, 0, 0, 1)
         assert ledger.to_ask_again("a") == ["proxy a", "bad", "No."]
         assert ledger.to_ask_again("b") is None
         # Finishing again with other checks may want another complaint, or none.
