@@ -67,6 +67,8 @@ class Tally:
     """How many requests may be in flight now; 0 for a local teacher."""
     spent: float | None = None
     """US dollars over all sessions; None where the model has no price."""
+    spent_before: float = 0.0
+    """Of these, what earlier sessions spent."""
     began_at: float = field(default_factory=time.monotonic)
 
     def add(self, reply: TeacherReply | None) -> None:
@@ -436,7 +438,7 @@ class _Writer:
         counts_money: bool,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.tally = Tally(spent=budget.spent if counts_money else None)
+        self.tally = Tally(spent=budget.spent if counts_money else None, spent_before=budget.spent)
         self.failed: Exception | None = None
         """What stopped the writing, if anything did."""
         self._on_failure = on_failure

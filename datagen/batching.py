@@ -133,7 +133,8 @@ class _Asking:
         self._watch = watch
         self._waiting = waiting
         self._sleep = sleep
-        self._tally = Tally(spent=ledger.spent().known if price else None)
+        spent = ledger.spent().known
+        self._tally = Tally(spent=spent if price else None, spent_before=spent)
         self._scratch = ledger.folder / _SCRATCH
         self._api = BatchAPI(teacher, sleep=sleep, scratch=self._scratch)
         self._pending: _Pending | None = None

@@ -75,7 +75,6 @@ class RunWatcher:
         self.total = 0
         self._tenths = self._done = self._looked_at = self._kept = 0
         self._batches = ""
-        self._spent_before = 0.0
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -167,7 +166,7 @@ class RunWatcher:
         if tally.spent is not None:
             usable = tally.replies * self._kept / self._looked_at if self._looked_at else 0
             each = (
-                f" ({_dollars((tally.spent - self._spent_before) / usable)} a usable one)" if usable else ""
+                f" ({_dollars((tally.spent - tally.spent_before) / usable)} a usable one)" if usable else ""
             )
             parts.append(_dollars(tally.spent) + each)
         verdicts = ", ".join(parts)
@@ -351,7 +350,8 @@ def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
             "then they are scaled by what the endpoint reported."
         )
     say(
-        "At most: every reply as long as its type's max_tokens. Replies that cannot be used are asked for once more."
+        "At most: every reply as long as its type's max_tokens; without asking again for replies that "
+        "cannot be used."
     )
 
 
@@ -461,10 +461,11 @@ def say_status(ledger: Ledger, folder: Path) -> None:
         for name, count in (manifest.accounting if manifest else {}).items()
         if count.planned
     }
-    asked = {
-        name: AskedSoFar(p.planned, p.answered + p.to_ask_again, p.failed) for name, p in progress.items()
+    so_far = {
+        name: AskedSoFar(each.planned, each.answered + each.to_ask_again, each.failed)
+        for name, each in progress.items()
     }
-    if manifest is None or finished != asked:
+    if manifest is None or finished != so_far:
         _out.print(
             f"Not finished yet: `python -m datagen finish {_plain(str(folder))}` writes what is there."
         )

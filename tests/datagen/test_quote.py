@@ -360,7 +360,8 @@ def test_the_last_line_of_progress_tells_all_that_was_spent(
         assert datagen("run", *inputs(tmp_path), *openai(server), *prices, "--out", tmp_path / "out") == 0
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("asked 18 of 18: ")
-    assert last.endswith(f", ${server.bill(CHARGED):.4f}")
+    bill = server.bill(CHARGED)
+    assert last.endswith(f" of input cached, ${bill:.4f} (${bill / 18:.6f} a usable one)")
 
 
 # Options
