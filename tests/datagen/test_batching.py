@@ -402,7 +402,7 @@ def test_a_run_without_prices_counts_tokens_only(start: Start) -> None:
 def test_a_reply_without_usage_costs_the_worst(start: Start) -> None:
     body = {"choices": [{"message": {"content": "Hm."}}]}
     run = start("a", echo_except(a=Line(msgspec.json.encode(body))))
-    seen = run.ask()
+    run.ask()
     assert run.spent == pytest.approx((run.worst("a"), 0, 0))
 
 

@@ -1,0 +1,84 @@
+"""What was paid for is kept, whatever breaks beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datagen import terminal
+from datagen.asking import Tally
+from datagen.finishing import Judge
+from datagen.ledger import Ledger
+from datagen.records import InputError
+from tests.datagen.chat_server import Answer, ChatServer
+from tests.datagen.scenes import good_teacher
+from tests.datagen.test_run import datagen, inputs, openai
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+
+
+def answered(out: Path) -> int:
+    with Ledger.open_read_only(out) as ledger:
+        return sum(progress.answered for progress in ledger.progress().values())
+
+
+def test_a_write_that_fails_once_loses_no_reply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, out, calls = Ledger.store, tmp_path / "out", 0
+
+    def failing(self: Ledger, session: int, replies: Sequence[Any] = (), *rest: Any, **named: Any) -> None:
+        nonlocal calls
+        calls += bool(replies)
+        if calls == 2 and replies:
+            calls += 1
+            raise InputError("the disk was full")
+        store(self, session, replies, *rest, **named)
+
+    monkeypatch.setattr(Ledger, "store", failing)
+    with ChatServer(good_teacher) as server:
+        arguments: list[str | Path] = ["run", *inputs(tmp_path, images=30), *openai(server), "--out", out]
+        assert datagen(*arguments) == 2
+        assert "the disk was full" in capsys.readouterr().err
+        paid = server.answered
+        assert paid < 90, "it stopped"
+        assert answered(out) == paid
+        assert datagen(*arguments) == 0
+        assert server.answered == 90
+
+
+@pytest.mark.parametrize("error", [OSError("no screen"), SystemExit(1)])
+def test_a_screen_that_is_gone_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def broken(self: terminal.RunWatcher, tally: Tally, looked_at: int, kept: int) -> None:
+        raise error
+
+    monkeypatch.setattr(terminal.RunWatcher, "asked", broken)
+    out = tmp_path / "out"
+    with ChatServer(good_teacher) as server:
+        assert datagen("run", *inputs(tmp_path), *openai(server), "--out", out) == 0
+    assert answered(out) == server.answered == 18
+
+
+def test_a_fault_in_judging_while_asking_loses_no_reply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Judge, *_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    out = tmp_path / "out"
+    with ChatServer(lambda body, attempt: Answer(good_teacher(body, attempt).body)) as server:
+        arguments: list[str | Path] = ["run", *inputs(tmp_path, images=30), *openai(server), "--out", out]
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr("datagen.pipeline.Judge", lambda pack: lambda *_: broken(None, *_))  # type: ignore[arg-type]
+            datagen(*arguments)
+        assert answered(out) == server.answered
+        assert datagen(*arguments) == 0
+    assert server.answered == 90
