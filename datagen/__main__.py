@@ -183,7 +183,7 @@ def run(
     terminal.say_job(job, out)
     with terminal.RunWatcher(job, in_batches=config.teacher == "openai-batch") as watcher:
         ran = pipeline.run(job, out, watcher, retry_failed=retry_failed, replan=replan)
-    terminal.say_summary(ran.manifest, out)
+    terminal.say_summary(ran.manifest, out, is_stopped=ran.stopped is not None)
     _exit(ran)
 
 
@@ -271,9 +271,9 @@ def status(folder: FolderArgument) -> None:
 
 @_command
 def cancel(folder: FolderArgument) -> None:
-    """Cancel a run's batches, keep what they had answered, and write the files.
+    """Cancel a run's batches and keep what they answered.
 
-    What they had not answered is pending: `run` asks it again.
+    What they had not answered is pending: `run` asks it again. The files are written.
     """
     with terminal.RunWatcher(in_batches=True) as watcher:
         cancelled, ran = pipeline.cancel(folder, watcher)

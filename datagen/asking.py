@@ -399,8 +399,8 @@ class _Asking:
         elif len(self._given_up) >= UNREACHABLE_AFTER:
             self.stop(
                 TeacherStopped(
-                    f"{self.teacher.endpoint} answered none of the last {UNREACHABLE_AFTER} requests "
-                    f"({failure.reason}: {failure.detail}); they stay pending"
+                    f"{self.teacher.endpoint} gave the last {UNREACHABLE_AFTER} requests no reply "
+                    f"({failure.reason}: {failure.detail}): they stay pending; mend it and go on"
                 )
             )
 

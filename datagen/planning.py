@@ -182,7 +182,7 @@ def store_plan(
     if change.paid_superseded * 2 > change.paid_before and not may_supersede:
         raise InputError(
             f"{ledger.folder}: {change.paid_superseded:,} of the {change.paid_before:,} paid replies here "
-            "would no longer be used by this plan (another teacher, model, pack or set of images). "
+            "would no longer be used by this plan (other teacher, model, pack, types, limit or images). "
             "Choose another --out, or add --replan to go on; the replies stay in the ledger either way"
         )
     return change, quoter.quotes()
@@ -206,6 +206,8 @@ class Quote(NamedTuple):
     answered: int
     """Units answered already, which `requests` does not count, nor does it those that failed."""
     failed: int
+    in_batches: int
+    """Requests that are in open batches, sent already."""
     prefix_tokens: float
     """Per request, the same for every image."""
     image_tokens: float
@@ -260,6 +262,7 @@ class Quoter:
         self._job = job
         self._ledger = ledger
         self._retry_failed = retry_failed
+        self._has_open_batches = ledger is not None and bool(ledger.open_batches())
         self._counts = {name: Counter[str]() for name in job.types}
         self._keys: set[str] = set()
         self._prefix_tokens: dict[str, int] = {}
@@ -282,6 +285,8 @@ class Quoter:
                 counts["measured_estimate"] += sum(self._estimate(planned))
                 counts["measured_input"] += usage.prompt_tokens
                 counts["measured_output"] += usage.completion_tokens
+        elif self._has_open_batches and self._ledger and not self._ledger.is_to_be_asked(planned.key):
+            counts["in_batches"] += 1
         elif self._ledger and not self._retry_failed and self._ledger.has_failed(planned.key):
             counts["failed"] += 1
         else:
@@ -318,6 +323,7 @@ class Quoter:
             again=counts["again"],
             answered=counts["answered"],
             failed=counts["failed"],
+            in_batches=counts["in_batches"],
             prefix_tokens=self._prefix_tokens.get(name, 0) * scale,
             image_tokens=counts["image_tokens"] * scale,
             output_tokens=asked * reply,

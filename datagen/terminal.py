@@ -36,6 +36,7 @@ from schemas import Accounting, RunManifest
 # Widths are ours to keep: a table must not break in a log or a narrow window.
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
+_SILENCE_SECONDS = 10.0
 _UNITS_A_STEP = 256  # drawing a bar costs more than counting
 _COLUMNS = ("emitted", "rejected", "duplicate", "failed", "pending")
 
@@ -75,6 +76,7 @@ class RunWatcher:
         self.total = 0
         self._tenths = self._done = self._looked_at = self._kept = 0
         self._batches = ""
+        self._said_at = time.monotonic()
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -128,6 +130,8 @@ class RunWatcher:
         ]
         if forgotten:
             parts.append(f"of which {forgotten:,} failed before")
+        if waiting := sum(quote.in_batches for quote in quotes.values()):
+            parts.append(f"of which {waiting:,} are in open batches already")
         if failed:
             parts.append(f"{failed:,} failed before (--retry-failed asks them again)")
         self._stop_bar()
@@ -160,7 +164,8 @@ class RunWatcher:
         if tally.failures:
             parts.append(f"{tally.failures:,} failed")
         if tally.retries:
-            parts.append(f"{tally.retries.total():,} retries")
+            ((reason, _),) = tally.retries.most_common(1)
+            parts.append(f"{tally.retries.total():,} retries (most of them {reason})")
         if tally.prompt_tokens and tally.cached_tokens:
             parts.append(f"{tally.cached_tokens / tally.prompt_tokens:.0%} of input cached")
         if tally.spent is not None:
@@ -171,13 +176,17 @@ class RunWatcher:
             parts.append(_dollars(tally.spent) + each)
         verdicts = ", ".join(parts)
         speed = self._bar.tasks[0].speed
-        rate = f"{speed:,.0f}/s" if speed else ""
+        rates = [f"{speed:,.0f}/s"] if speed else []
         if tally.concurrency:
-            rate += f", {tally.concurrency} at once, {tally.latency(0.5):.1f} s each"
+            rates.append(f"{tally.concurrency} at once, {tally.latency(0.5):.1f} s each")
+        rate = ", ".join(rates)
         self._bar.update(self._task, completed=done, rate=rate, verdicts=verdicts)
         tenths = done * 10 // max(1, self.total)
-        if self.total and tenths > self._tenths and not _err.is_terminal:
-            self._tenths = tenths
+        now = time.monotonic()
+        # In a log, a line at every tenth; and now and then while nothing but retries happens.
+        is_due = tenths > self._tenths or (tally.retries and now - self._said_at > _SILENCE_SECONDS)
+        if self.total and is_due and not _err.is_terminal:
+            self._tenths, self._said_at = tenths, now
             _err.print(f"asked {done:,} of {self.total:,}: {verdicts}")
 
     def waits(self, batches: Sequence[Batch]) -> None:
@@ -203,8 +212,13 @@ def say_cancelled(batches: int) -> None:
     _out.print(f"{batches:,} {plural} cancelled" if batches else "No batch was cancelled: none was open")
 
 
-def say_summary(manifest: RunManifest, out: Path, *, again: str = "the same command") -> None:
-    """`again` is what asks the pending: after `run` the same command, after `finish` another."""
+def say_summary(
+    manifest: RunManifest, out: Path, *, again: str = "the same command", is_stopped: bool = False
+) -> None:
+    """`again` is what asks the pending: after `run` the same command, after `finish` another.
+
+    Where asking was stopped, what to do is said with the reason.
+    """
     _out.print()
     _say_accounting(manifest.accounting)
     _say_reasons(manifest)
@@ -225,9 +239,8 @@ def say_summary(manifest: RunManifest, out: Path, *, again: str = "the same comm
     _out.print()
     if failed or pending:
         again += " with --retry-failed" if failed else ""
-        _out.print(
-            f"Not finished: {failed:,} failed, {pending:,} pending. Next: {again} asks just those again."
-        )
+        then = "" if is_stopped else f" Next: {again} asks just those again."
+        _out.print(f"Not finished: {failed:,} failed, {pending:,} pending.{then}")
     elif manifest.to_ask_again:
         _out.print(
             f"{manifest.to_ask_again:,} of the rejected can be asked for again, with what was wrong: "
@@ -301,12 +314,15 @@ def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
     say = _out.print
     total = sum(quote.asked for quote in quotes.values())
     answered = sum(quote.answered for quote in quotes.values())
-    say(f"A run would ask the {job.teacher.name} teacher {total:,} requests, about {made.images:,} images.")
+    say(f"A run would ask the {job.teacher.name} teacher {total:,} requests for {made.images:,} images.")
     if answered:
         say(f"Answered already, and not counted below: {answered:,}.")
     failed = sum(quote.failed for quote in quotes.values())
     if failed:
         say(f"Failed before, and asked again only with --retry-failed: {failed:,}.")
+    waiting = sum(quote.in_batches for quote in quotes.values())
+    if waiting:
+        say(f"In open batches already, and not counted below: {waiting:,}.")
     if made.excluded:
         reasons = Counter(excluded.reason for excluded in made.excluded).most_common()
         say("Excluded: " + ", ".join(f"{name} {count:,}" for name, count in reasons))
@@ -395,8 +411,8 @@ def _say_price(job: Job, quotes: Mapping[str, Quote]) -> None:
     if low.expected < plain.expected:
         between = f"{_dollars(low.expected)} (prefix cached) to {between}"
     _out.print(
-        f"Quote: {between}, at most {_dollars(plain.most)}; {tokens}; estimates, at the prices of "
-        f"{job.prices.date}"
+        f"Quote: {between}, {_dollars(plain.most)} if every reply is as long as it may be; {tokens}; "
+        f"estimates, at the prices of {job.prices.date}"
     )
 
 
@@ -408,13 +424,15 @@ def _say_cost(manifest: RunManifest) -> None:
     each = f", {_dollars(cost.spent / emitted)} for each sample kept" if emitted else ""
     _out.print(f"Spent: {_dollars(cost.spent)} in this folder so far{each}")
     if cost.possibly_billed:
-        _out.print(f"  and at most {_dollars(cost.possibly_billed)} more for requests without an answer")
+        _out.print(f"  and at most {_dollars(cost.possibly_billed)} more for attempts that may be billed")
     if cost.unpriced_replies:
         _out.print(f"  not counting {cost.unpriced_replies:,} replies of models without a price")
 
 
 def _dollars(amount: float) -> str:
     """With enough digits to tell small amounts apart."""
+    if not amount:
+        return "$0"
     return f"${amount:,.2f}" if amount >= 10 else f"${amount:.4f}" if amount >= 0.01 else f"${amount:.6f}"
 
 
@@ -450,7 +468,9 @@ def say_status(ledger: Ledger, folder: Path) -> None:
         _out.print(f"Tokens: {prompt:,} in ({cached:,} cached), {completion:,} out")
     spent = ledger.spent()
     if spent.known or spent.possibly_billed:
-        more = f", and at most {_dollars(spent.possibly_billed)} for what is not answered"
+        more = (
+            f", and at most {_dollars(spent.possibly_billed)} more for what has no answer but may be billed"
+        )
         _out.print(f"Spent: {_dollars(spent.known)}{more if spent.possibly_billed else ''}")
     if asking := ledger.last_asking():
         _say_asking(asking)

@@ -230,7 +230,9 @@ class OpenAITeacher:
         code, where = str(error.get("code") or ""), self.endpoint
         detail = _one_line(str(error.get("message") or body)) or f"status {status}"
         if code in ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"):
-            return TeacherStopped(f"{where}: the quota is spent: {detail}")
+            return TeacherStopped(
+                f"{where}: the quota is spent ({detail}): add credit, then run the same command"
+            )
         if status == 403 and re.search(r"moderation|flagged", detail, re.IGNORECASE):
             return TeacherFailure("content_filter", detail, is_its_own=True)
         if 300 <= status < 400:
@@ -239,7 +241,9 @@ class OpenAITeacher:
         if status in (401, 403) or code == "invalid_api_key":
             return TeacherStopped(f"{where} refuses the key in {KEY_VARIABLE} ({status}): {detail}")
         if status == 402 or "credit balance is too low" in detail:
-            return TeacherStopped(f"{where} wants to be paid first (402): {detail}")
+            return TeacherStopped(
+                f"{where} wants to be paid first ({detail}): add credit, then run the same command"
+            )
         if status == 404 or code == "model_not_found":
             return TeacherStopped(
                 f"{where} knows no such path or model: check --base-url (most end in /v1) and --model "

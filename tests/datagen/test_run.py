@@ -436,7 +436,7 @@ def test_quote_counts_only_what_is_not_answered(tmp_path: Path, capsys: pytest.C
     out, files = tmp_path / "out", inputs(tmp_path)
     with ChatServer(good_teacher) as server:
         datagen("quote", *files, *openai(server))
-        assert "would ask the openai teacher 18 requests, about 6 images" in capsys.readouterr().out
+        assert "would ask the openai teacher 18 requests for 6 images" in capsys.readouterr().out
         server.script = scripted({"number 2 ": error(400)})
         datagen("run", *files, *openai(server), "--limit", "4", "--out", out)
         capsys.readouterr()
@@ -657,3 +657,42 @@ def test_a_reply_the_pack_does_not_expect_is_shown_whole(tmp_path: Path) -> None
     (rejection,) = rejections_of(out)
     assert rejection.reason == "text_outside_pairs"
     assert rejection.text.startswith("Sure! Question:\nWhat is there to see?")
+
+
+def test_a_folder_made_by_version_1_is_finished_and_gone_on_with(tmp_path: Path) -> None:
+    out, files = tmp_path / "out", inputs(tmp_path)
+    with ChatServer(good_teacher) as server:
+        datagen("run", *files, *openai(server), "--out", out)
+        before = contents(out)
+        with sqlite3.connect(out / "ledger.sqlite") as db:
+            db.executescript(
+                """DROP TABLE sessions; DROP TABLE retries; DROP TABLE second_requests; DROP TABLE batches;
+                DROP TABLE batch_requests; DROP TABLE quarantine; DROP INDEX replies_by_time;
+                ALTER TABLE replies DROP COLUMN cost;
+                DELETE FROM settings WHERE name IN ('asks_again', 'prices');
+                PRAGMA user_version = 1;"""
+            )
+        assert datagen("finish", out) == 0
+        assert contents(out) == before
+        assert datagen("run", *files, *openai(server), "--out", out) == 0
+        assert len(server.requests) == 18
+
+
+def test_what_is_in_an_open_batch_is_neither_quoted_nor_asked_online(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, files = tmp_path / "out", inputs(tmp_path)
+    with ChatServer(scripted({"number 3 ": error(400)})) as server:
+        assert datagen("run", *files, *openai(server), "--out", out) == 1
+        with Ledger.open(out) as ledger:
+            ledger.forget_failures()
+            keys = [pending.key for pending in ledger.unanswered()]
+            ledger.add_batch("tag", server.base_url, dict.fromkeys(keys[:2], 0.5))
+        capsys.readouterr()
+        assert datagen("quote", *files, *openai(server), "--out", out) == 0
+        said = capsys.readouterr().out
+        assert "would ask the openai teacher 1 requests" in said
+        assert "In open batches already, and not counted below: 2." in said
+        assert datagen("run", *files, *openai(server), "--out", out) == 2
+        assert "2 requests are in batches that are still open: collect them with" in capsys.readouterr().err
+    assert len(server.requests) == 18
