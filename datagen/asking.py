@@ -28,8 +28,9 @@ from datagen.teacher import (
 # A local teacher's replies are committed together, so many or after so long.
 _COMMIT_AFTER_REPLIES = 256
 _COMMIT_AFTER_SECONDS = 0.1
-# A remote teacher's replies wait for one another so long, to share a sync; rarer ones do not wait.
-_BETWEEN_COMMITS_SECONDS = 0.005
+# A remote teacher's replies wait for one another so long, to share a sync; rarer ones do not wait. The
+# commit itself holds up the loop: handing it to a thread took longer than most disks take to sync.
+_BETWEEN_COMMITS_SECONDS = 0.0015
 # That many requests in a row, each after all its attempts, without one answer between: it is not they.
 UNREACHABLE_AFTER = 8
 # Requests that wait to be tried again hold no slot, but memory.
@@ -497,7 +498,7 @@ class _Writer:
             if (early := committed_at + _BETWEEN_COMMITS_SECONDS - self.loop.time()) > 0:
                 await asyncio.sleep(early)
             self._work.clear()
-            await self._commit()
+            self._commit()
             committed_at = self.loop.time()
 
     async def finish(self, writing: asyncio.Task[None]) -> None:
@@ -508,13 +509,13 @@ class _Writer:
         # Nothing is in flight any more: what is left is what nobody will ever know.
         self._exposed = max(0.0, round(self._budget.lost + self._budget.reserved, 9))
         failed, self.failed = self.failed, None
-        await self._commit()
+        self._commit()
         if self.tally.spent is not None:
             self.tally.spent = self._budget.spent
         if error := failed or self.failed:
             raise error
 
-    async def _commit(self) -> None:
+    def _commit(self) -> None:
         if self.failed is not None:
             self.stop(self.failed)
             return
@@ -526,8 +527,7 @@ class _Writer:
         # What these replies cost is at stake no longer.
         exposed = min(self._exposed, self._budget.most_at_stake - cost)
         try:
-            await asyncio.to_thread(
-                self._ledger.store,
+            self._ledger.store(
                 self._session,
                 replies,
                 failures,

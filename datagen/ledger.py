@@ -285,7 +285,6 @@ class Ledger:
         self, connection: sqlite3.Connection, folder: Path, lock: int | None = None, is_new: bool = False
     ) -> None:
         self._db = connection
-        self._writer = connection if lock is None else _connect(folder / FILE_NAME)
         self.folder = folder
         self._lock = lock
         self.is_new = is_new
@@ -351,7 +350,6 @@ class Ledger:
             path.unlink()
 
     def _close(self) -> None:
-        self._writer.close()
         self._db.close()
 
     # Planning
@@ -542,10 +540,10 @@ class Ledger:
     ) -> None:
         """Commit replies, failures (key, reason, detail), and so many retries by reason.
 
-        On disk when it returns. May be called from another thread than the rest, one call at a time.
+        On disk when it returns.
         """
         now = time.time()
-        with self._transaction(self._writer) as db:
+        with self._transaction() as db:
             db.executemany(
                 """INSERT OR IGNORE INTO replies (
                     key, body, is_chat_completion, paid, prompt_tokens, cached_tokens, completion_tokens,
@@ -847,8 +845,8 @@ class Ledger:
         return int(row.fetchone()[0])
 
     @contextlib.contextmanager
-    def _transaction(self, connection: sqlite3.Connection | None = None) -> Iterator[sqlite3.Connection]:
-        db = connection or self._db
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._db
         with _explained(self.folder / FILE_NAME):
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -884,7 +882,7 @@ def _no_run(folder: Path) -> InputError:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA busy_timeout = 10000")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":  # an I/O error there is not raised

@@ -178,9 +178,8 @@ def test_what_was_sent_can_be_read_back_with_its_prefix_stored_once(folder: Path
 
 def test_replies_are_synced_before_they_count(folder: Path) -> None:
     with Ledger.open(folder, create=True) as ledger:
-        for connection in (ledger._db, ledger._writer):
-            assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert ledger._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_second_writer_is_refused_and_a_reader_is_not(folder: Path) -> None:
@@ -219,7 +218,7 @@ def test_a_full_disk_keeps_what_was_stored_and_says_what_to_do(folder: Path) -> 
         ledger.store(1, [Stored("key 0", TeacherReply("body", True))], [], paid=True)
         # SQLite's own limit on the file's size stands for the disk's.
         pages = ledger._db.execute("PRAGMA page_count").fetchone()[0]
-        ledger._writer.execute(f"PRAGMA max_page_count = {pages}")
+        ledger._db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(InputError, match="make room on the disk and run the same command again"):
             ledger.store(1, [Stored("key 1", TeacherReply("x" * 1_000_000, True))], [], paid=True)
         assert ledger.progress()["detail"] == Progress(10, 1, 0)
