@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -580,6 +580,18 @@ class Ledger:
                     "UPDATE sessions SET possibly_billed = ? WHERE session_id = ?",
                     (possibly_billed, session_id),
                 )
+
+    def price_replies(self, cost: Callable[[int, int, int], float]) -> None:
+        """Give the plan's replies that came without a price one, of prompt, cached and completion tokens."""
+        with self._transaction() as db:
+            rows = db.execute(
+                f"""SELECT key, prompt_tokens, coalesce(cached_tokens, 0), completion_tokens FROM replies
+                WHERE paid AND cost IS NULL AND prompt_tokens IS NOT NULL AND completion_tokens IS NOT NULL
+                AND ({_IN_PLAN})"""
+            ).fetchall()
+            db.executemany(
+                "UPDATE replies SET cost = ? WHERE key = ?", ((cost(*tokens), key) for key, *tokens in rows)
+            )
 
     def ask_again(self, complaints: Mapping[str, str]) -> int:
         """Let the next asking put these complaints, by the first request's key; how many it will put.

@@ -85,6 +85,8 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
             )
         change, quotes = store_plan(job, made, ledger, may_supersede=replan, retry_failed=retry_failed)
         forgotten = ledger.forget_failures() if retry_failed else 0
+        if job.price is not None:
+            ledger.price_replies(job.price.of)
         # What is still to be asked again is for this run's checks to say, not for an earlier one's.
         ledger.ask_again({})
         log.event("planned", **change._asdict(), pending=_pending(ledger))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from datagen.ledger import Ledger
 from datagen.pricing import PRICES
 from datagen.prompting import PACKS
 from tests.datagen.chat_server import Answer, ChatServer, Prices, Script, error
@@ -161,7 +162,9 @@ def test_a_run_says_the_same_range_before_its_first_request(
         arguments = [*inputs(tmp_path), *openai(server), *prices]
         quoted = quote(capsys, *arguments)
         assert datagen("run", *arguments, "--out", tmp_path / "out", "--concurrency", "1") == 0
-    amounts = r"^Quote: \$(\S+) \(prefix cached\) to \$(\S+), \$(\S+) if every reply is as long as it may be;.*$"  # noqa: E501
+    amounts = (
+        r"^Quote: \$(\S+) \(prefix cached\) to \$(\S+), \$(\S+) if every reply is as long as it may be;.*$"  # noqa: E501
+    )
     line = re.search(amounts, said[0], re.MULTILINE)
     assert line, said[0]
     (low, _), (high, most) = quoted.dollars[CACHED], quoted.dollars[ONLINE]
@@ -456,3 +459,17 @@ def test_a_price_file_that_is_not_there_is_refused(tmp_path: Path, capsys: Captu
     asked = ["--teacher", "openai", "--model", "tiny", "--prices"]
     said = refused(capsys, "quote", *inputs(tmp_path), *asked, path)
     assert said == f"--prices {path}: cannot be read: No such file or directory"
+
+
+def test_replies_from_before_there_was_a_price_count_once_there_is_one(
+    tmp_path: Path, prices: list[str | Path], capsys: Capture
+) -> None:
+    out, files = tmp_path / "out", inputs(tmp_path)
+    with ChatServer(teacher()) as server:
+        assert datagen("run", *files, *openai(server), "--out", out) == 0
+        bill = server.bill(CHARGED)
+        assert (
+            datagen("run", *files, *openai(server), *prices, "--max-cost", f"{2 * bill}", "--out", out) == 0
+        )
+    with Ledger.open_read_only(out) as ledger:
+        assert ledger.spent() == pytest.approx((bill, 0.0, 0))
