@@ -163,7 +163,7 @@ def test_a_run_says_the_same_range_before_its_first_request(
         quoted = quote(capsys, *arguments)
         assert datagen("run", *arguments, "--out", tmp_path / "out", "--concurrency", "1") == 0
     amounts = (
-        r"^Quote: \$(\S+) \(prefix cached\) to \$(\S+), \$(\S+) if every reply is as long as it may be;.*$"  # noqa: E501
+        r"^Quote: \$(\S+) \(prefix cached\) to \$(\S+), \$(\S+) if every reply is as long as it may be;.*$"
     )
     line = re.search(amounts, said[0], re.MULTILINE)
     assert line, said[0]
