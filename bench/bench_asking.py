@@ -10,8 +10,8 @@ its own on one core, the server on another where there is one; repeats are inter
 median counts.
 
 - vitkit: `python -m datagen run`: plans, asks, syncs every reply to disk, finishes.
-- openai raw: openai-python's post() of bytes over aiohttp, raw text kept in memory: what vitkit
-  builds on, and what its rate is measured against.
+- openai raw: openai-python's post() of bytes over aiohttp, raw text kept in memory: what vitkit's
+  rate is measured against.
 - openai create: openai-python as one would first write it: create(), gather, a semaphore.
 - aiohttp: no client library: the ceiling.
 - curator, distilabel, data-designer: other generators, each in an environment of its own.
