@@ -535,12 +535,21 @@ WHERE = "URL knows no such path or model: check --base-url (most end in /v1) and
     [
         (error(401), "URL refuses the key in OPENAI_API_KEY (401): no"),
         (error(403), "URL refuses the key in OPENAI_API_KEY (403): no"),
-        (error(402), "URL wants to be paid first (402): no"),
+        (error(402), "URL wants to be paid first (no): add credit, then run the same command"),
         (error(404), f"{WHERE} (no)"),
         (error(404, "DeploymentNotFound", "no such deployment"), f"{WHERE} (no such deployment)"),
-        (error(429, "insufficient_quota"), "URL: the quota is spent: no"),
-        (error(429, "billing_hard_limit_reached"), "URL: the quota is spent: no"),
-        (error(403, "billing_not_active"), "URL: the quota is spent: no"),
+        (
+            error(429, "insufficient_quota"),
+            "URL: the quota is spent (no): add credit, then run the same command",
+        ),
+        (
+            error(429, "billing_hard_limit_reached"),
+            "URL: the quota is spent (no): add credit, then run the same command",
+        ),
+        (
+            error(403, "billing_not_active"),
+            "URL: the quota is spent (no): add credit, then run the same command",
+        ),
     ],
 )
 def test_what_holds_for_every_request_stops_the_run_and_says_what_to_do(answer: Answer, says: str) -> None:
