@@ -610,10 +610,8 @@ def test_a_spent_quota_stops_the_asking_after_what_is_open_was_collected(
     monkeypatch.setattr(batching, "MOST_REQUESTS", 2)
     run = start("abcdef", echo_except(b=[failure(429, "insufficient_quota", "You are out of money.")]))
     seen = run.session()
-    assert (
-        str(seen.raised)
-        == f"{run.base_url}: the quota is spent (You are out of money.): add credit, then run the same command"
-    )
+    told = "the quota is spent (You are out of money.): add credit, then run the same command"
+    assert str(seen.raised) == f"{run.base_url}: {told}"
     assert sorted(run.replies) == ["a", "c", "d"]
     assert run.progress == Progress(6, 3, 0), "nothing failed"
     run.ask()
