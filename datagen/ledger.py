@@ -899,7 +899,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":  # an I/O error there is not raised
         connection.close()
-        raise sqlite3.OperationalError(f"it stays in journal mode {mode}")
+        raise InputError(
+            f"{path}: cannot be written safely (it stays in journal mode {mode}): check the disk and run the "
+            "same command again; every reply stored so far is kept"
+        )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -65536")
     return connection

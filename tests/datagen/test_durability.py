@@ -329,7 +329,7 @@ def test_a_disk_that_fails_stops_a_run_that_the_same_command_goes_on_with(tmp_pa
 @pytest.mark.slow
 def test_wherever_a_disk_fails_the_same_command_goes_on(tmp_path: Path) -> None:
     points = [(Point("run", "fdatasync", n), "EIO") for n in range(1, 10)]
-    points += [(Point("run", "pwrite64", n), "ENOSPC") for n in range(7, 110, 24)]
+    points += [(Point("run", "pwrite64", n), "ENOSPC") for n in (1, 2, 3, *range(7, 110, 24))]
     points += [(Point("ask", "fdatasync", n), "EIO") for n in range(1, 7)]
     points += [(Point("ask", "pwrite64", n), "ENOSPC") for n in range(1, 40, 5)]
     points += [(Point("finish", "fsync", n), "EIO") for n in range(1, 7)]
