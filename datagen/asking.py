@@ -525,7 +525,7 @@ class _Writer:
         self._retries, self._waiting = Counter(), []
         cost = sum(stored.cost or 0.0 for stored in replies)
         # What these replies cost is at stake no longer.
-        exposed = min(self._exposed, self._budget.most_at_stake - cost)
+        exposed = max(0.0, min(self._exposed, self._budget.most_at_stake - cost))
         try:
             self._ledger.store(
                 self._session,

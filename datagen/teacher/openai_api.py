@@ -25,7 +25,7 @@ import openai
 
 from datagen.records import InputError, TeacherReply, TeacherRequest
 from datagen.teacher.protocol import Answered, TeacherFailure, TeacherRetry, TeacherStopped
-from datagen.teacher.retries import Sleep, retrying
+from datagen.teacher.retries import retrying
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
@@ -161,12 +161,11 @@ class OpenAITeacher:
         )
         await self._check_endpoint()
 
-    async def _check_endpoint(self, sleep: Sleep | None = None) -> None:
+    async def _check_endpoint(self) -> None:
         """Asks for the list of models: free, and it finds a wrong address, key or model name."""
         where = self.endpoint
-        policy = retrying(sleep) if sleep else retrying()
         try:
-            models: list[str] = await policy(self._list_models)
+            models: list[str] = await retrying()(self._list_models)
         except openai.AuthenticationError as error:
             raise InputError(f"{where} refuses the key in {KEY_VARIABLE}: {self._reason(error)}") from None
         except openai.APIConnectionError as error:

@@ -13,8 +13,8 @@ from datagen.asking import Tally
 from datagen.finishing import Judge
 from datagen.ledger import Ledger
 from datagen.records import InputError
-from tests.datagen.chat_server import Answer, ChatServer
-from tests.datagen.scenes import good_teacher
+from tests.datagen.chat_server import Answer, ChatServer, completion
+from tests.datagen.scenes import good_teacher, reply_to
 from tests.datagen.test_run import datagen, inputs, openai
 
 
@@ -82,3 +82,18 @@ def test_a_fault_in_judging_while_asking_loses_no_reply(
         assert answered(out) == server.answered
         assert datagen(*arguments) == 0
     assert server.answered == 90
+
+
+def test_an_endpoint_that_bills_more_than_it_may_leaves_no_negative_money(tmp_path: Path) -> None:
+    def greedy(body: dict[str, Any], attempt: int) -> Answer:
+        return completion(reply_to(body["messages"]), usage=(9_000_000, 0, 9_000_000))
+
+    prices, out = tmp_path / "prices.toml", tmp_path / "out"
+    prices.write_text("[tiny]\ndate = 2026-01-01\ninput = 1.0\noutput = 1.0\n")
+    with ChatServer(greedy) as server:
+        capped = ["--prices", str(prices), "--max-cost", "1", "--concurrency", "4"]
+        assert datagen("run", *inputs(tmp_path), *openai(server), *capped, "--out", out) == 1
+        assert server.answered <= 4, "one flight, and no more"
+    with Ledger.open_read_only(out) as ledger:
+        assert ledger.spent().known == pytest.approx(18.0 * server.answered)
+        assert ledger.spent().possibly_billed == 0
