@@ -17,9 +17,13 @@ RUN_FLAGS = $(foreach f,$(call given,CAPTIONS),--captions '$(f)') \
 	$(call flag,TYPES,types) $(call flag,PROXY,proxy) $(call flag,LIMIT,limit) $(call flag,SEED,seed) \
 	$(call flag,CONCURRENCY,concurrency) $(call flag,RPM,rpm) $(call flag,TPM,tpm) \
 	$(call flag,MAX_COST,max-cost) $(call flag,PRICES,prices) $(if $(call given,RETRY_FAILED),--retry-failed) \
-	$(if $(call given,REPLAN),--replan)
+	$(if $(call given,REPLAN),--replan) \
+	$(foreach f,$(call given,EVALUATION_IDS),--evaluation-ids '$(f)') \
+	$(foreach f,$(call given,EVALUATION_IMAGES),--evaluation-images '$(f)') \
+	$(if $(call given,ALLOW_EVALUATION_IMAGES),--allow-evaluation-images)
 KNOWN    = PYTHON VENV OUT CAPTIONS INSTANCES IMAGES TEACHER MODEL BASE_URL REPLIES PACK TYPES PROXY LIMIT SEED \
-	CONCURRENCY RPM TPM MAX_COST PRICES RETRY_FAILED REPLAN
+	CONCURRENCY RPM TPM MAX_COST PRICES RETRY_FAILED REPLAN \
+	EVALUATION_IDS EVALUATION_IMAGES ALLOW_EVALUATION_IMAGES
 UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
 $(error unknown variable $(UNKNOWN); known are $(KNOWN))

@@ -15,6 +15,7 @@ import typer
 
 from datagen import finishing, pipeline, planning, terminal
 from datagen.asking import Interrupted
+from datagen.audit import AuditConfig, write_audit
 from datagen.config import RunConfig, check_config, check_out
 from datagen.ledger import FILE_NAME, Ledger
 from datagen.records import InputError
@@ -96,6 +97,33 @@ def _run_options(
         Path | None,
         typer.Option(metavar="FILE", help="Price table.  [default: datagen/prices.toml]"),
     ] = None,
+    checks: Annotated[
+        Literal["off", "flag", "enforce"],
+        typer.Option(
+            help="enforce: drop what the pack's checks find unfit; flag: keep it, and say so in "
+            "verdicts.jsonl; off: look at nothing."
+        ),
+    ] = "enforce",
+    evaluation_ids: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ids and file names of images to hold back, beside those of known benchmarks; may be given "
+            "several times.",
+        ),
+    ] = None,
+    evaluation_images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of evaluation images; images that look like one of them are held back (needs "
+            "--images); may be given several times.",
+        ),
+    ] = None,
+    allow_evaluation_images: Annotated[
+        bool,
+        typer.Option("--allow-evaluation-images", help="Hold nothing back, not even images of benchmarks."),
+    ] = False,
 ) -> RunConfig:
     return RunConfig(
         captions=tuple(captions or ()),
@@ -115,6 +143,10 @@ def _run_options(
         tpm=tpm,
         max_cost=max_cost,
         prices=prices,
+        checks=checks,
+        evaluation_ids=tuple(evaluation_ids or ()),
+        evaluation_images=tuple(evaluation_images or ()),
+        allow_evaluation_images=allow_evaluation_images,
     )
 
 
@@ -215,7 +247,7 @@ def quote(
 
 
 @_command
-@_with_run_options(without="teacher model base_url replies limit concurrency rpm tpm max_cost prices")
+@_with_run_options(without="teacher model base_url replies limit concurrency rpm tpm max_cost prices checks")
 def preview(
     config: RunConfig,
     image_id: Annotated[
@@ -237,7 +269,9 @@ def preview(
 
 
 @_command
-@_with_run_options(without="teacher model base_url replies types proxy concurrency rpm tpm max_cost prices")
+@_with_run_options(
+    without="teacher model base_url replies types proxy concurrency rpm tpm max_cost prices checks"
+)
 def captions(config: RunConfig, out: OutOption) -> None:
     """Make the stage-1 alignment set alone, without a teacher.
 
@@ -251,15 +285,87 @@ def captions(config: RunConfig, out: OutOption) -> None:
 
 
 @_command
-def finish(folder: FolderArgument) -> None:
+def finish(
+    folder: FolderArgument,
+    checks: Annotated[
+        Literal["off", "flag", "enforce"] | None,
+        typer.Option(help="As for `run`.  [default: as the run had it]"),
+    ] = None,
+) -> None:
     """Make the files again from the ledger, without a call.
 
     Parses, checks, deduplicates and writes, with the pack as it stands now.
     """
     with Ledger.open(folder) as ledger:
-        manifest = finishing.finish(ledger)
+        manifest = finishing.finish(ledger, checking=checks)
     terminal.say_summary(manifest, folder, again="the `run` that began it")
     _exit_unless_finished(manifest)
+
+
+@_command
+def audit(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="LLaVA JSON: a list, or a record a line.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the report: new, empty, or an earlier audit's.")
+    ],
+    captions: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="COCO captions file; may be given several times."),
+    ] = None,
+    instances: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="COCO instances file; may be given several times."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Image folder; images that are not in it are counted.")
+    ] = None,
+    pack: Annotated[
+        str, typer.Option(metavar="PACK", help="Whose checks: a shipped pack's name, or a folder.")
+    ] = "coco",
+    type_: Annotated[
+        str | None,
+        typer.Option(
+            "--type", metavar="NAME", help="Response type of all samples.  [default: by id, else guessed]"
+        ),
+    ] = None,
+    evaluation_ids: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ids and file names of evaluation images to look for, beside those of known benchmarks; may "
+            "be given several times.",
+        ),
+    ] = None,
+    evaluation_images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of evaluation images, to look for images like them (needs --images); may be given "
+            "several times.",
+        ),
+    ] = None,
+) -> None:
+    """Check LLaVA JSON that was made elsewhere, and write a report.
+
+    With a run's checks, against the annotations that are given. FILE stays as it is.
+    """
+    config = AuditConfig(
+        file=file,
+        captions=tuple(captions or ()),
+        instances=tuple(instances or ()),
+        images=images,
+        pack=pack,
+        type=type_,
+        evaluation_ids=tuple(evaluation_ids or ()),
+        evaluation_images=tuple(evaluation_images or ()),
+    )
+    try:
+        with terminal.RunWatcher() as watcher:
+            report = write_audit(config, out, watcher)
+    except KeyboardInterrupt:
+        terminal.say_error("interrupted: no report was written")
+        sys.exit(EXIT_INTERRUPTED)
+    terminal.say_audit(report, out)
 
 
 @_command

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from datagen.emit import ALIGNMENT, MANIFEST, REJECTED, TEMPORARY, read_manifest
+from datagen.evaluation_images import EvaluationList, read_evaluation_list
 from datagen.ledger import FILE_NAME as LEDGER
 from datagen.pricing import PRICES, Price, Prices, find_prices
 from datagen.prompting import PACKS, Pack, find_pack, load_pack
@@ -50,6 +52,13 @@ class RunConfig:
     """US dollars that all the asking into a folder may cost."""
     prices: Path | None = None
     """The price file; None for the one that ships."""
+    checks: Literal["off", "flag", "enforce"] = "enforce"
+    """What becomes of what the checks find."""
+    evaluation_ids: tuple[Path, ...] = ()
+    """Lists of evaluation images, beside the one that ships."""
+    evaluation_images: tuple[Path, ...] = ()
+    """Folders of evaluation images; what looks like one of them is held back."""
+    allow_evaluation_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class Job:
     """True when no annotations were given and the pack's bundled sample stands in."""
     prices: Prices | None
     """What the model costs; None for a local teacher, or where the price file has no such model."""
+    evaluation_list: EvaluationList | None
+    """The evaluation images to hold back, by id and name; None where they are allowed."""
 
     @property
     def price(self) -> Price | None:
@@ -134,7 +145,24 @@ def check_config(config: RunConfig) -> Job:
         images=images,
         is_sample=is_sample,
         prices=prices,
+        evaluation_list=_evaluation_list(config, images),
     )
+
+
+def _evaluation_list(config: RunConfig, images: Path | None) -> EvaluationList | None:
+    if config.allow_evaluation_images:
+        if config.evaluation_ids or config.evaluation_images:
+            option = "--evaluation-ids" if config.evaluation_ids else "--evaluation-images"
+            raise InputError(f"--allow-evaluation-images holds nothing back: leave it or {option} out")
+        return None
+    for folder in config.evaluation_images:
+        if not folder.is_dir():
+            raise InputError(f"--evaluation-images {folder}: no such folder")
+        if images is None:
+            raise InputError(
+                f"--evaluation-images {folder}: give --images DIR too, to compare its pictures with"
+            )
+    return read_evaluation_list(config.evaluation_ids)
 
 
 def _prices(config: RunConfig) -> Prices | None:
@@ -170,6 +198,8 @@ def _prices(config: RunConfig) -> Prices | None:
 def _paths(config: RunConfig) -> list[tuple[str, Path]]:
     paths = [("--captions", path) for path in config.captions]
     paths += [("--instances", path) for path in config.instances]
+    paths += [("--evaluation-ids", path) for path in config.evaluation_ids]
+    paths += [("--evaluation-images", path) for path in config.evaluation_images]
     single = (
         ("--images", config.images),
         ("--replies", config.replies),

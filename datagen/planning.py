@@ -13,6 +13,8 @@ import msgspec
 from datagen.annotations import Annotations, find_image_file
 from datagen.config import Job
 from datagen.draw import draw
+from datagen.evaluation_images import REASON as EVALUATION_IMAGE
+from datagen.evaluation_images import UNREADABLE, EvaluationImages, UnreadablePicture
 from datagen.ledger import Complaint, Ledger, PlanChange, PlannedUnit
 from datagen.parsing import reply_text
 from datagen.pricing import PRICES, Price
@@ -85,6 +87,10 @@ class Plan:
         self.job = job
         self.annotations = annotations
         self.requests = Requests(job, annotations.categories)
+        self._evaluation: EvaluationImages | None = None
+        if job.evaluation_list is not None:
+            folders = job.config.evaluation_images
+            self._evaluation = EvaluationImages(job.evaluation_list, folders, job.images)
         self.excluded: list[Excluded] = []
         self.images = 0
 
@@ -116,13 +122,25 @@ class Plan:
         if not annotation.captions and not annotation.boxes:
             return Excluded(annotation.image_id, None, "no_boxes", annotation.file_name)
         if self.job.images is None:
-            return annotation
+            return self._held_back(annotation) or annotation
         found = find_image_file(self.job.images, annotation.file_name)
         if found is None:
             detail = f"{annotation.file_name} is not in {self.job.images}"
             return Excluded(annotation.image_id, None, "image_not_found", detail)
         # The name under which trainers will find it: 2014 and 2017 releases name one file two ways.
-        return msgspec.structs.replace(annotation, file_name=found)
+        named = msgspec.structs.replace(annotation, file_name=found)
+        return self._held_back(named) or named
+
+    def _held_back(self, annotation: ImageAnnotation) -> Excluded | None:
+        """Why an image that could be asked about is not: it is a benchmark's, or nobody can tell."""
+        if self._evaluation is None:
+            return None
+        try:
+            why = self._evaluation.why(annotation.file_name, annotation.image_id)
+        except UnreadablePicture as error:
+            detail = f"{annotation.file_name}: {error}, so it cannot be compared with evaluation images"
+            return Excluded(annotation.image_id, None, UNREADABLE, detail)
+        return Excluded(annotation.image_id, None, EVALUATION_IMAGE, why) if why is not None else None
 
     def _units(self, annotation: ImageAnnotation) -> Iterator[PlannedUnit]:
         teacher = self.job.teacher
@@ -171,7 +189,7 @@ def store_plan(
     """
     quoter = Quoter(job, ledger, retry_failed=retry_failed)
     change = ledger.replace_plan(
-        settings=run_settings(job),
+        settings=run_settings(job) | {"categories": list(made.requests.vocabulary)},
         teacher=job.teacher.name,
         plan=_Quoted(made, quoter),
         response_types=job.types,
@@ -193,7 +211,10 @@ def nothing_planned(excluded: Sequence[Excluded]) -> InputError:
     counted = ", ".join(
         f"{reason} {count:,}" for reason, count in Counter(e.reason for e in excluded).most_common()
     )
-    return InputError(f"no image can be used: {counted} (the first: {excluded[0].detail})")
+    said = f"no image can be used: {counted} (the first: {excluded[0].detail})"
+    if any(each.reason == EVALUATION_IMAGE for each in excluded):
+        said += "; --allow-evaluation-images lets images of benchmarks in"
+    return InputError(said)
 
 
 class Quote(NamedTuple):
@@ -380,6 +401,10 @@ def run_settings(job: Job) -> dict[str, Any]:
         "seed": config.seed,
         "limit": config.limit,
         "images_dir": str(job.images) if job.images else None,
+        "checks": config.checks,
+        "evaluation_images_allowed": config.allow_evaluation_images,
+        "evaluation_ids": [_input_file(path).model_dump() for path in config.evaluation_ids],
+        "evaluation_images": [str(folder) for folder in config.evaluation_images],
         "inputs": [_input_file(path).model_dump() for path in (*job.captions, *job.instances)],
         "pack": job.pack.name,
         "pack_folder": str(job.pack_folder),

@@ -23,15 +23,19 @@ from rich.progress import (
 )
 
 from datagen.asking import Tally
+from datagen.audit import PAGE
+from datagen.audit import VERDICTS as AUDIT_VERDICTS
 from datagen.config import Job
 from datagen.emit import ALIGNMENT, COMBINED, REJECTED, read_manifest
+from datagen.evaluation_images import REASON as EVALUATION_IMAGE
+from datagen.evaluation_images import count_by_benchmark
 from datagen.ledger import Asking, Batch, Ledger, PlanChange
 from datagen.ledger import Progress as AskedSoFar
 from datagen.planning import Estimate, Plan, Quote, estimate_cost
 from datagen.pricing import PRICES
 from datagen.prompting import PACKS
 from datagen.records import Message
-from schemas import Accounting, RunManifest
+from schemas import Accounting, AuditReport, RunManifest
 
 # Widths are ours to keep: a table must not break in a log or a narrow window.
 _out = Console(highlight=False, soft_wrap=True)
@@ -55,6 +59,8 @@ def say_job(job: Job, out: Path) -> None:
         f"Teacher {job.teacher.name}{model}, pack {_plain(_pack_name(job))}, {job.proxy} proxies, "
         f"types {', '.join(job.types)}, into {_plain(str(out))}"
     )
+    if job.evaluation_list is None:
+        _out.print("Images of benchmarks are not held back (--allow-evaluation-images)")
     for folder in job.pack.folders_without_table:
         _out.print(
             f"{_plain(str(job.pack_folder))}/{_plain(folder)} is not used: pack.toml has no "
@@ -222,6 +228,7 @@ def say_summary(
     _out.print()
     _say_accounting(manifest.accounting)
     _say_reasons(manifest)
+    _say_held_back(manifest, out)
     if manifest.reasons.get("left_out") or manifest.reasons.get("excluded"):
         _say_left_out(out)
     usage = manifest.usage
@@ -278,6 +285,29 @@ def _say_reasons(manifest: RunManifest) -> None:
         )
 
 
+def _say_held_back(manifest: RunManifest, out: Path) -> None:
+    if not manifest.reasons.get("excluded", {}).get(EVALUATION_IMAGE):
+        return
+    details = []
+    with (out / REJECTED).open(encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            if record["outcome"] not in ("left_out", "excluded"):
+                break
+            if record["reason"] == EVALUATION_IMAGE:
+                details.append(record["detail"])
+    _say_evaluation_images(details)
+
+
+def _say_evaluation_images(details: Sequence[str]) -> None:
+    if details:
+        counts = ", ".join(f"{name} {count:,}" for name, count in count_by_benchmark(details).items())
+        plural = "image" if len(details) == 1 else "images"
+        _out.print(
+            f"Held back: {len(details):,} evaluation {plural} ({_plain(counts)}): docs/evaluation-images.md"
+        )
+
+
 def _say_left_out(out: Path, most: int = 5) -> None:
     """Names the first records and images that did not take part."""
     shown = 0
@@ -307,7 +337,45 @@ def _what(name: str, records: int) -> str:
 
 def say_alignment(manifest: RunManifest, out: Path) -> None:
     _say_reasons(manifest)
+    _say_held_back(manifest, out)
     _out.print(f"{manifest.images:,} image-caption pairs written to {_plain(str(out / ALIGNMENT))}")
+
+
+def say_audit(report: AuditReport, out: Path) -> None:
+    name, images = _plain(Path(report.file.path).name), report.images
+    _out.print(f"{name}: {report.samples:,} samples with {report.turns:,} turns")
+    if report.unreadable:
+        first = report.unreadable[0]
+        detail = _plain(f"{first.record}: {first.reason}{': ' if first.detail else ''}{first.detail}")
+        _out.print(f"{len(report.unreadable):,} records could not be read (the first, {detail})")
+    unseen = report.samples - images.annotated
+    if not report.annotations:
+        _out.print("No annotations given: nothing was held against captions or boxes")
+    elif unseen:
+        _out.print(f"{unseen:,} samples are not in the annotations: checked for all but what they show")
+    width = max(len(each) for each in report.types)
+    _out.print(f"{'':<{width}}  samples =    passed + partly unfit +     unfit + duplicate   (type guessed)")
+    for each, counts in report.types.items():
+        _out.print(
+            f"{each:<{width}}  {counts.samples:>7,} = {counts.passed:>9,} + {counts.partly_unfit:>12,} + "
+            f"{counts.unfit:>9,} + {counts.duplicate:>9,}   ({counts.guessed:,})"
+        )
+    for what, reasons in (
+        ("unfit turns", report.unfit_turns),
+        ("duplicates", report.duplicates),
+        ("repeated turns", report.repeated_turns),
+        ("form", report.form),
+    ):
+        if reasons:
+            _out.print(f"{what}: " + ", ".join(f"{reason} {count:,}" for reason, count in reasons.items()))
+    if found := report.evaluation_images.by_benchmark:
+        counted = ", ".join(f"{benchmark} {count:,}" for benchmark, count in found.items())
+        _out.print(f"images of benchmarks: {report.evaluation_images.images:,} ({_plain(counted)})")
+    for warning in report.warnings:
+        _out.print(f"  {_plain(warning)}")
+    _out.print("Passed means: not contradicted by the captions and boxes, where there are any.")
+    _out.print()
+    _out.print(f"Next: read {_plain(str(out / PAGE))}; each turn's verdict is in {AUDIT_VERDICTS} beside it.")
 
 
 def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
@@ -326,6 +394,7 @@ def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
     if made.excluded:
         reasons = Counter(excluded.reason for excluded in made.excluded).most_common()
         say("Excluded: " + ", ".join(f"{name} {count:,}" for name, count in reasons))
+        _say_evaluation_images([each.detail for each in made.excluded if each.reason == EVALUATION_IMAGE])
     if not job.teacher.reads_messages:
         say(f"The {job.teacher.name} teacher sends nothing anywhere: no tokens, no cost.")
         return
@@ -493,6 +562,7 @@ def say_status(ledger: Ledger, folder: Path) -> None:
     _out.print(f"\nAs finished at {manifest.finished_at}:")
     _say_accounting(manifest.accounting)
     _say_reasons(manifest)
+    _say_held_back(manifest, folder)
 
 
 def _say_asking(asking: Asking) -> None:
