@@ -2,17 +2,33 @@
 
 - `llava`: the instruction and alignment sets
 - `run`: the other files of a run's folder, and recorded replies
+- `usefulness`: what the manifest says of each set as a whole
+- `audit`: the report on LLaVA JSON made elsewhere
 - `pack`: pack.toml
 
 `python -m schemas DIR` writes the JSON Schema of each.
 """
 
+from schemas.audit import AuditReport
 from schemas.llava import LlavaMessage, LlavaRecord
 from schemas.pack import PackToml, ResponseTypeToml
-from schemas.run import Accounting, InputFile, OutputFile, RecordedReply, Rejection, RunManifest
+from schemas.run import (
+    Accounting,
+    Found,
+    InputFile,
+    OutputFile,
+    RecordedReply,
+    Rejection,
+    RunManifest,
+    SampleVerdict,
+    TurnVerdict,
+)
+from schemas.usefulness import SetReport
 
 __all__ = [
     "Accounting",
+    "AuditReport",
+    "Found",
     "InputFile",
     "LlavaMessage",
     "LlavaRecord",
@@ -22,4 +38,7 @@ __all__ = [
     "Rejection",
     "ResponseTypeToml",
     "RunManifest",
+    "SampleVerdict",
+    "SetReport",
+    "TurnVerdict",
 ]

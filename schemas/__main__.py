@@ -6,14 +6,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from schemas import LlavaRecord, PackToml, RecordedReply, Rejection, RunManifest
+from schemas import AuditReport, LlavaRecord, PackToml, RecordedReply, Rejection, RunManifest, SampleVerdict
 
 EXPORTED: dict[str, type[BaseModel]] = {
+    "audit": AuditReport,
     "llava_record": LlavaRecord,
     "manifest": RunManifest,
     "pack": PackToml,
     "recorded_reply": RecordedReply,
     "rejection": Rejection,
+    "verdict": SampleVerdict,
 }
 
 

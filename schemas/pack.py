@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-CheckName = Literal["format", "refusals", "leaks"]
-
+CheckName = Literal["format", "refusals", "leaks", "grounding", "blind_spots"]
+RejectedVerdict = Literal["contradicted", "unsupported"]
+OnReject = Literal["drop_turn", "drop_sample", "ask_again", "flag"]
 
 # A type's samples are written to `<type>.json`, beside these.
-_RESERVED_TYPES = ("alignment", "llava_instruct", "manifest", "rejected")
+_RESERVED_TYPES = ("alignment", "llava_instruct", "manifest", "rejected", "verdicts")
 
 
 def _not_reserved(name: str) -> str:
@@ -20,6 +21,12 @@ def _not_reserved(name: str) -> str:
 
 
 TypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_not_reserved)]
+
+
+def _in_order(words: tuple[int, int]) -> tuple[int, int]:
+    if not 0 < words[0] <= words[1]:
+        raise ValueError("must be the fewest and the most words, such as [50, 120]")
+    return words
 
 
 class ResponseTypeToml(BaseModel):
@@ -36,6 +43,42 @@ class ResponseTypeToml(BaseModel):
     """Most output tokens the teacher may write per reply."""
     checks: tuple[CheckName, ...] = ("format", "refusals", "leaks")
     """Which checks a sample must pass."""
+    reject: tuple[RejectedVerdict, ...] = ("contradicted", "unsupported")
+    """Which verdicts on a claim make its turn unfit, where `grounding` is among the checks; a claim
+    with the other verdict is flagged."""
+    may_speculate: bool = False
+    """Whether answers may speak of the world beyond the image, as reasoning does: then a thing is
+    unsupported only where it is clearly said to be in the image."""
+    on_reject: OnReject = "ask_again"
+    """What an unfit turn costs: itself and the turns that refer back to it; the whole sample; the
+    whole reply, which is asked again once with what was wrong; or nothing, but for a flag."""
+    answer_words: Annotated[tuple[int, int], AfterValidator(_in_order)] | None = None
+    """How many words an answer should have, fewest and most; only reported."""
+    near: float | None = Field(default=None, gt=0, le=1)
+    """Another `near` than the pack's `[dedup]`, for samples that share phrases by design."""
+    most: int | None = Field(default=None, gt=0)
+    """Keep at most so many samples of this type."""
+    most_per_category: int | None = Field(default=None, gt=0)
+    """Leave a sample out where so many name each category that it names."""
+
+
+class DedupToml(BaseModel):
+    """The table `[dedup]`: from where on one sample repeats another. 1 leaves only equals."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    near: float = Field(default=0.45, gt=0, le=1)
+    """Samples that share this much are near copies: Jaccard similarity of runs of three words."""
+    near_words: int = Field(default=30, ge=0)
+    """Samples of fewer words are repeats only if they are the same."""
+    opening: float = Field(default=0.9, gt=0, le=1)
+    """The same for the first sentences of descriptions."""
+    opening_words: int = Field(default=8, ge=0)
+    """Openings of fewer words are never repeats."""
+    meaning: float = Field(default=0.95, gt=0, le=1)
+    """The cosine of embeddings from which two samples mean the same; needs `meaning_model`."""
+    meaning_model: str | None = None
+    """Folder of a sentence-transformers model; needs `pip install 'vitkit[semantic]'`."""
 
 
 class PackToml(BaseModel):
@@ -54,5 +97,7 @@ class PackToml(BaseModel):
     frame: Literal["camera", "overhead", "radiograph"] = "camera"
     """What sides mean: a camera's view; seen from above (no up and down); or a radiograph, where the
     patient's left is the image's right."""
+    dedup: DedupToml = DedupToml()
+    """When a sample repeats another."""
     types: dict[TypeName, ResponseTypeToml] = Field(min_length=1)
     """One table per response type, in the order in which they are asked."""

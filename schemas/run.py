@@ -6,6 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.usefulness import SetReport
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -24,7 +26,7 @@ class Rejection(_Strict):
     """Response type; null when it holds for the whole image."""
     sample_index: int | None
     """Which sample of this image and type; null when nothing was planned."""
-    stage: Literal["annotations", "planning", "asking", "parsing", "checks", "dedup"]
+    stage: Literal["annotations", "planning", "asking", "parsing", "checks", "dedup", "quotas"]
     """Where it ended."""
     reason: str
     """A name to count by."""
@@ -84,6 +86,50 @@ class TokenUsage(_Strict):
     completion: int = Field(ge=0)
 
 
+class ClaimVerdict(_Strict):
+    """Something a turn says of its image, and what captions and boxes say of that."""
+
+    kind: str
+    """`object`, `absence`, `count`, `position`, `size`, `colour`, `attribute` or `blind_spot`."""
+    where: Literal["question", "answer"]
+    words: str
+    """As the turn has them."""
+    rule: str
+    """How it was found."""
+    verdict: Literal["supported", "contradicted", "unsupported", "undecidable"]
+    evidence: str
+    """Which boxes or which caption decided it, counted from 1 in the order of the annotations."""
+
+
+class TurnVerdict(_Strict):
+    """What the checks found in one turn."""
+
+    verdict: Literal["supported", "contradicted", "unsupported", "undecidable"]
+    """The worst on any of its claims; `undecidable` where no claim could be decided."""
+    unfit: list[str]
+    """What is wrong with it, in words; empty for a turn that passed."""
+    is_kept: bool
+    claims: list[ClaimVerdict]
+
+
+class SampleVerdict(_Strict):
+    """One line of verdicts.jsonl: a sample that was looked at, turn by turn."""
+
+    id: str
+    """The record's id in the set; that of a rejected one is in no set."""
+    outcome: Literal["emitted", "rejected", "duplicate"]
+    turns: list[TurnVerdict]
+
+
+class Found(_Strict):
+    """What the checks found in all samples of one response type."""
+
+    claims: dict[str, dict[str, int]]
+    """By kind, then verdict: how many claims."""
+    faults: dict[str, dict[str, int]]
+    """By reason, then rule: how many turns that rule found unfit."""
+
+
 class Cost(_Strict):
     """US dollars that asking into this folder has cost, over all runs and by the prices of their day."""
 
@@ -120,6 +166,12 @@ class RunManifest(_Strict):
     """By response type."""
     reasons: dict[str, dict[str, int]]
     """By outcome, then reason: how many lines of rejected.jsonl."""
+    checks: Literal["off", "flag", "enforce"] = "enforce"
+    """Whether what the checks found was enforced."""
+    found: dict[str, Found] = {}
+    """By response type."""
+    usefulness: dict[str, SetReport] = {}
+    """By response type: the set as a whole."""
     usage: TokenUsage
     cost: Cost
     to_ask_again: int = Field(ge=0)
