@@ -25,6 +25,7 @@ from schemas.llava import IMAGE_TOKEN
 COMBINED = "llava_instruct.json"
 ALIGNMENT = "alignment.json"
 REJECTED = "rejected.jsonl"
+VERDICTS = "verdicts.jsonl"
 MANIFEST = "manifest.json"
 TEMPORARY = ".vitkit-writing"
 
@@ -144,7 +145,7 @@ class Emission:
 
 def run_files(response_types: Sequence[str]) -> list[str]:
     """The names of a run's files beside ledger and manifest."""
-    return [*(f"{name}.json" for name in response_types), COMBINED, ALIGNMENT, REJECTED]
+    return [*(f"{name}.json" for name in response_types), COMBINED, ALIGNMENT, REJECTED, VERDICTS]
 
 
 def read_manifest(folder: Path) -> RunManifest | None:

@@ -2,89 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib.metadata
+import itertools
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from datagen.alignment import alignment_record
 from datagen.annotations import read_annotations
-from datagen.checks import make_checks
+from datagen.checks import Checked, Verdict, phrase_check
 from datagen.config import Job
-from datagen.dedup import ExactDedup
 from datagen.emit import (
     ALIGNMENT,
     COMBINED,
     REJECTED,
+    VERDICTS,
     Emission,
     instruction_record,
     run_files,
     sample_id,
 )
+from datagen.judging import Checking, Dropped, Judge, Judged
 from datagen.ledger import Ledger, Outcome, Spent
-from datagen.parsing import Parsed, parse_reply, reply_text
+from datagen.parsing import reply_text
 from datagen.planning import Plan, nothing_planned, run_settings
 from datagen.prompting import Pack, load_pack, pack_from_files
 from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Rejected, Turn, Unit
-from schemas import Accounting, LlavaRecord, Rejection, RunManifest
-from schemas.llava import IMAGE_TOKEN
-from schemas.run import Cost, TokenUsage
+from datagen.sample_set import SampleSet
+from schemas import Accounting, Found, LlavaRecord, Rejection, RunManifest, SampleVerdict, TurnVerdict
+from schemas.run import ClaimVerdict, Cost, TokenUsage
 
 _MANIFEST_SETTINGS = ("teacher", "model", "base_url", "proxy", "seed", "limit", "images_dir", "inputs")
-
-
-class Judge:
-    """Parses a reply and puts it through its type's checks; the first fault found, or the turns."""
-
-    def __init__(self, pack: Pack) -> None:
-        self.pack = pack
-        self._checks = {
-            response_type.name: make_checks(response_type.checks, pack.word_lists)
-            for response_type in pack.types.values()
-        }
-        (self._refusal,) = make_checks(["refusals"], pack.word_lists)
-
-    def __call__(
-        self, response_type: str, body: str, is_chat_completion: bool, question: str | None
-    ) -> Parsed | Rejected:
-        text = reply_text(body, is_chat_completion)
-        if isinstance(text, Rejected):
-            return text
-        parsed = parse_reply(*text, self.pack.types[response_type].reply_form, question)
-        if isinstance(parsed, Rejected):
-            # A refusal is in no form; it is to be counted as what it is.
-            looks_for_refusals = "refusals" in self.pack.types[response_type].checks
-            return (looks_for_refusals and self._refusal([Turn("", text[0])])) or parsed
-        for check in self._checks[response_type]:
-            if rejected := check(parsed.turns):
-                return rejected
-        # Whatever checks a pack chooses: no trainer could read such a sample.
-        if any(IMAGE_TOKEN in text for turn in parsed.turns for text in turn):
-            return Rejected("checks", "image_token_in_text")
-        return parsed
-
-
-def check_pack(pack: Pack, where: str) -> None:
-    """Every seed has to parse and pass the checks of its type, as a reply would.
-
-    Raises InputError naming the seed and what is wrong with it.
-    """
-    try:
-        judge = Judge(pack)
-    except InputError as error:
-        raise InputError(f"{where}/{error}") from None
-    for response_type in pack.types.values():
-        question = response_type.questions[0] if response_type.questions else None
-        for seed in response_type.seeds:
-            judged = judge(response_type.name, seed.conv, False, question)
-            if isinstance(judged, Rejected):
-                raise InputError(
-                    f"{where}/{seed.name}_conv.txt: the seed is not a reply that would be kept: "
-                    f"{judged.reason}{': ' if judged.detail else ''}{judged.detail} "
-                    f"(the type's reply is {response_type.reply_form!r}): change the seed, or the rule"
-                )
 
 
 class _Books:
@@ -95,6 +47,9 @@ class _Books:
         self._excluded = dict.fromkeys(types, 0)
         self._outcomes: dict[str, Counter[str]] = {name: Counter() for name in types}
         self._reasons: Counter[tuple[str, str]] = Counter()
+        self._found: dict[str, tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]] = {
+            name: (Counter(), Counter()) for name in types
+        }
 
     def kept_out(self, left_out: Iterable[LeftOut], excluded: Iterable[Excluded]) -> None:
         """What ended before planning."""
@@ -115,6 +70,33 @@ class _Books:
 
     def emitted(self, unit: Unit) -> None:
         self._outcomes[unit.response_type]["emitted"] += 1
+
+    def looked_at(
+        self, unit: Unit, judged: Judged, outcome: Literal["emitted", "rejected", "duplicate"]
+    ) -> None:
+        """Count what the checks found, and write it down turn by turn."""
+        if not judged.checked:
+            return
+        claims, faults = self._found[unit.response_type]
+        dropped = {dropped.turn for dropped in judged.dropped}
+        verdicts = []
+        for turn, checked in zip(judged.turns, judged.checked, strict=True):
+            for claim in checked.claims:
+                claims[claim.kind, claim.verdict] += 1
+            faults.update({(fault.reason, fault.rule) for fault in checked.faults})
+            is_kept = outcome == "emitted" and turn not in dropped
+            verdicts.append(_turn_verdict(checked, is_kept))
+        self._emission.add(
+            VERDICTS, SampleVerdict.model_construct(id=sample_id(unit), outcome=outcome, turns=verdicts)
+        )
+
+    def found(self) -> dict[str, Found]:
+        """What the checks found, by response type."""
+        return {
+            name: Found(claims=_nested(claims), faults=_nested(faults))
+            for name, (claims, faults) in self._found.items()
+            if claims or faults
+        }
 
     def not_emitted(self, unit: Unit, outcome: str, why: Rejected, text: str = "") -> None:
         self._outcomes[unit.response_type][outcome] += 1
@@ -157,20 +139,45 @@ class _Books:
         }
 
     def reasons(self) -> dict[str, dict[str, int]]:
-        nested: dict[str, dict[str, int]] = {}
-        for (outcome, reason), count in sorted(self._reasons.items()):
-            nested.setdefault(outcome, {})[reason] = count
-        return nested
+        return _nested(self._reasons)
+
+
+def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    nested: dict[str, dict[str, int]] = {}
+    for (first, second), count in sorted(counts.items()):
+        nested.setdefault(first, {})[second] = count
+    return nested
+
+
+_WORST_FIRST: tuple[Verdict, ...] = ("contradicted", "unsupported", "supported")
+
+
+def _turn_verdict(checked: Checked, is_kept: bool) -> TurnVerdict:
+    # Made without validation, which for some ten claims a turn would take longer than to find them.
+    said = {claim.verdict for claim in checked.claims}
+    worst: Verdict = next((verdict for verdict in _WORST_FIRST if verdict in said), "undecidable")
+    return TurnVerdict.model_construct(
+        verdict=worst,
+        unfit=[
+            f"{fault.reason}: {fault.detail}" if fault.detail else fault.reason for fault in checked.faults
+        ],
+        is_kept=is_kept,
+        claims=[ClaimVerdict.model_construct(**claim._asdict()) for claim in checked.claims],
+    )
 
 
 def finish(
-    ledger: Ledger, pack: Pack | None = None, on_unit: Callable[[], None] = lambda: None
+    ledger: Ledger,
+    pack: Pack | None = None,
+    on_unit: Callable[[], None] = lambda: None,
+    *,
+    checking: Checking | None = None,
 ) -> RunManifest:
     """Parse, check, deduplicate and emit everything in the ledger, without one call.
 
     The pack is the one given; else the run's, as it stands in its folder now; else, where that
-    folder is gone, as the ledger kept it. Raises InputError for a pack that cannot be read, or a
-    folder that cannot be written.
+    folder is gone, as the ledger kept it. `checking` is the run's own where it is not given. Raises
+    InputError for a pack that cannot be read, or a folder that cannot be written.
     """
     if not ledger.has_plan():
         raise InputError(f"{ledger.folder}: nothing is planned yet: run the command that began it again")
@@ -185,15 +192,23 @@ def finish(
                 f"was asked for as {form!r}: change it back, or run the whole command again"
             )
     types = list(reply_forms)
-    judge, dedup = Judge(pack), ExactDedup()
+    checking = checking or ledger.setting("checks", "enforce")
+    judge = Judge(pack, ledger.setting("categories", ()), checking)
+    complaints: dict[str, str] = {}
     with Emission(ledger.folder, run_files(types)) as emission:
         books = _Books(emission, types)
         books.kept_out(ledger.left_out(), ledger.excluded())
-        complaints: dict[str, str] = {}
+        sample_set = SampleSet(pack, types, judge.vocabulary)
         may_complain = pack.complaints if ledger.setting("asks_again") else {}
-        for outcome in ledger.outcomes():
-            on_unit()
-            _settle(outcome, judge, dedup, emission, books, complaints, may_complain)
+        for outcomes in _chunks(ledger.outcomes()):
+            candidates: list[tuple[Outcome, Judged]] = []
+            for outcome in outcomes:
+                on_unit()
+                judged = _judge(outcome, judge, books, complaints, may_complain)
+                if judged is not None:
+                    candidates.append((outcome, judged))
+            for outcome, judged, repeated in sample_set.without_repeats(candidates):
+                _emit(outcome, judged, repeated, sample_set, emission, books)
         accounting = books.accounting()
         planned = {name: progress.planned for name, progress in ledger.progress().items()}
         if {name: count.planned for name, count in accounting.items() if count.planned} != planned:
@@ -208,6 +223,7 @@ def finish(
                 books.no_alignment(annotation)
         usage = dict(zip(("prompt", "cached", "completion"), ledger.usage(), strict=True))
         settings = {name: ledger.setting(name) for name in _MANIFEST_SETTINGS}
+        settings |= {"checks": checking, "usefulness": sample_set.report()}
         to_ask_again = ledger.ask_again(complaints)
         return _commit(
             emission,
@@ -223,48 +239,91 @@ def finish(
         )
 
 
-def _settle(
+def _judge(
     outcome: Outcome,
     judge: Judge,
-    dedup: ExactDedup,
-    emission: Emission,
     books: _Books,
     complaints: dict[str, str],
     may_complain: Mapping[str, str],
-) -> None:
-    """Emit a unit's sample, or write down why there is none, and what to ask again (`complaints`)."""
+) -> Judged | None:
+    """What may become of a unit's reply; None, after writing down why, where nothing may.
+
+    `complaints` gets what its teacher is to be told and asked again.
+    """
     unit, body = outcome.unit, outcome.body
     if body is None:
         if outcome.failure:
             books.not_emitted(unit, "failed", Rejected("asking", *outcome.failure))
         else:
             books.not_emitted(unit, "pending", Rejected("asking", "not_answered_yet"))
-        return
-    judged = judge(unit.response_type, body, outcome.is_chat_completion, outcome.question)
-    if isinstance(judged, Rejected) and outcome.second_body is not None:
+        return None
+
+    def read(body: str) -> Judged | Rejected:
+        return judge.reply(
+            unit.response_type, body, outcome.is_chat_completion, outcome.question, outcome.annotation
+        )
+
+    judged = read(body)
+    rejected = judged if isinstance(judged, Rejected) else judged.rejected
+    if rejected is not None and outcome.second_body is not None:
         body = outcome.second_body
-        judged = judge(unit.response_type, body, outcome.is_chat_completion, outcome.question)
-    if isinstance(judged, Rejected):
-        said = reply_text(body, outcome.is_chat_completion)
-        if judged.reason in may_complain and not outcome.was_asked_again:
-            # Which rule found it is for the pack's author, not for the teacher.
-            detail = " ".join(judged.detail.partition(" (rule: ")[0].split())
-            complaints[outcome.key] = may_complain[judged.reason].replace("{detail}", detail)
-        books.not_emitted(unit, "rejected", judged, body if isinstance(said, Rejected) else said[0])
+        judged = read(body)
+        rejected = judged if isinstance(judged, Rejected) else judged.rejected
+    if rejected is None:
+        assert isinstance(judged, Judged)
+        return judged
+    drops = judge.pack.types[unit.response_type].on_reject == "drop_sample" and isinstance(judged, Judged)
+    if rejected.reason in may_complain and not outcome.was_asked_again and not drops:
+        # Which rule found it is for the pack's author, not for the teacher.
+        detail = " ".join(_RULE.sub("", rejected.detail).split())
+        complaints[outcome.key] = may_complain[rejected.reason].replace("{detail}", detail)
+    said = reply_text(body, outcome.is_chat_completion)
+    books.not_emitted(unit, "rejected", rejected, body if isinstance(said, Rejected) else said[0])
+    if isinstance(judged, Judged):
+        books.looked_at(unit, judged, "rejected")
+    return None
+
+
+_RULE = re.compile(r" \(rule: .*?\)(?=;|$)", re.DOTALL)
+
+
+def _emit(
+    outcome: Outcome,
+    judged: Judged,
+    repeated: Sequence[Dropped] | Rejected,
+    sample_set: SampleSet,
+    emission: Emission,
+    books: _Books,
+) -> None:
+    """Emit a sample without the turns that repeat others, or write down why it is none."""
+    unit = outcome.unit
+    if isinstance(repeated, Rejected):
+        books.not_emitted(unit, "duplicate", repeated, _as_text(judged.kept))
+        books.looked_at(unit, judged, "duplicate")
         return
-    # A question that was drawn for an answer is not the teacher's.
-    written = [text for turn in judged.turns for text in turn if text != outcome.question]
-    if first := dedup.duplicate_of(unit, written):
-        same = Rejected("dedup", "same_text", f"says the same as {sample_id(first)}")
-        books.not_emitted(unit, "duplicate", same, _as_text(judged.turns))
+    gone = {dropped.turn for dropped in repeated}
+    turns = tuple(turn for turn in judged.kept if turn not in gone)
+    if over := sample_set.over_quota(unit.response_type, turns):
+        books.not_emitted(unit, "rejected", Rejected("quotas", "over_quota", over), _as_text(turns))
+        books.looked_at(unit, judged, "rejected")
         return
+    judged = dataclasses.replace(judged, dropped=(*judged.dropped, *repeated))
     books.emitted(unit)
-    record = instruction_record(unit, outcome.annotation.file_name, judged.turns)
+    books.looked_at(unit, judged, "emitted")
+    record = instruction_record(unit, outcome.annotation.file_name, turns)
     emission.add(f"{unit.response_type}.json", record)
     emission.add(COMBINED, record)
-    if judged.cut_off:
-        detail = f"turn {len(judged.turns) + 1}: the reply hit its token limit"
-        books.turn_dropped(unit, Rejected("parsing", "cut_off", detail), judged.cut_off)
+    sample_set.add(unit.response_type, sample_id(unit), turns)
+    for turn, why in judged.dropped:
+        books.turn_dropped(unit, why, turn)
+
+
+_CHUNK = 512
+
+
+def _chunks(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
+    while chunk := list(itertools.islice(outcomes, _CHUNK)):
+        yield chunk
 
 
 def _commit(
@@ -288,6 +347,7 @@ def _commit(
         images=images,
         accounting=accounting,
         reasons=books.reasons(),
+        found=books.found(),
         usage=usage,
         cost=Cost(spent=spent.known, possibly_billed=spent.possibly_billed, unpriced_replies=spent.unpriced),
         to_ask_again=to_ask_again,
@@ -343,8 +403,8 @@ def make_alignment(job: Job, out: Path) -> RunManifest:
 
 def _unfit_caption(pack: Pack) -> Callable[[str], object]:
     """Whether a caption should not be learned from, by the pack's phrase lists."""
-    checks = make_checks(["refusals", "leaks"], pack.word_lists)
-    return lambda caption: any(check([Turn("", caption)]) for check in checks)
+    checks = [phrase_check(name, pack.word_lists) for name in ("refusals", "leaks")]
+    return lambda caption: any(check(Turn("", caption)) for check in checks)
 
 
 def _as_text(turns: Sequence[Turn]) -> str:

@@ -718,10 +718,12 @@ class Ledger:
 
     # Reading
 
-    def setting(self, name: str) -> Any:
-        """A setting of the current plan; raises KeyError when it has none of that name."""
+    def setting(self, name: str, *default: Any) -> Any:
+        """A setting of the current plan; the default, or KeyError, when it has none of that name."""
         row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         if row is None:
+            if default:
+                return default[0]
             raise KeyError(name)
         return json.loads(row[0])
 

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from datagen.annotations import read_annotations
 from datagen.asking import Asked, Limits, Tally, Watch, ask_local, ask_remote
 from datagen.config import Job
-from datagen.finishing import Judge, check_pack, finish
+from datagen.finishing import finish
+from datagen.judging import Judge, Judged, check_pack
 from datagen.ledger import Batch, Ledger, PlanChange, Progress
 from datagen.planning import Plan, Quote, Requests, store_plan
 from datagen.pricing import find_prices
-from datagen.records import InputError, Rejected, TeacherRequest
+from datagen.records import InputError, TeacherRequest
 from datagen.run_log import FILE_NAME as LOG
 from datagen.run_log import RunLog
 from datagen.teacher import LocalTeacher, RemoteTeacher, TeacherStopped
@@ -164,7 +165,8 @@ def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher, log: Run
     Raises InputError before the first call for what the user has to mend; Interrupted and
     TeacherStopped with everything kept.
     """
-    teacher, config, judge = job.teacher, job.config, Judge(job.pack)
+    teacher, config = job.teacher, job.config
+    judge = Judge(job.pack, requests.vocabulary, config.checks)
 
     def committed(asked: Sequence[Asked], tally: Tally) -> None:
         # Finishing judges them all; to judge some is enough to show how it goes, and leaves the
@@ -172,8 +174,15 @@ def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher, log: Run
         some = [(request, reply) for request, reply in asked if reply is not None][:_LOOKED_AT]
         kept = 0
         for request, reply in some:
-            judged = judge(request.unit.response_type, reply.body, reply.is_chat_completion, request.question)
-            kept += not isinstance(judged, Rejected)
+            judged = judge.reply(
+                request.unit.response_type,
+                reply.body,
+                reply.is_chat_completion,
+                request.question,
+                # A reply from a batch comes without: it is looked at by form.
+                request.annotation if isinstance(request, TeacherRequest) else None,
+            )
+            kept += isinstance(judged, Judged) and judged.rejected is None
         watcher.asked(tally, len(some), kept)
 
     if not _pending(ledger) and not ledger.open_batches():

@@ -16,19 +16,21 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import msgspec
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from datagen import text_proxy
 from datagen.parsing import Parsed, as_json, parse_reply
 from datagen.records import Frame, ImageAnnotation, InputError, Message, ProxyForm, ReplyForm
 from schemas import PackToml, ResponseTypeToml
 from schemas.llava import IMAGE_TOKEN
+from schemas.pack import DedupToml, OnReject
 
 PACKS = Path(__file__).resolve().parent.parent / "prompts"
 DEFAULT_PACK = "coco"
 
 # What a pack does not bring is taken from the default pack.
-_SHARED_FILES = ("leaks.txt", "refusals.txt", "alignment.txt", "complaints.txt")
+_WORD_LISTS = ("leaks.txt", "refusals.txt", "alignment.txt", "complaints.txt")
+_SHARED_FILES = (*_WORD_LISTS, "vocabulary.txt", "attributes.txt", "blind_spots.txt")
 _QUESTIONS = "questions.txt"
 # Published folder name to ours.
 _FOLDER_ALIASES = {"detail": "detail_description"}
@@ -59,6 +61,14 @@ class ResponseType:
     temperature: float
     max_tokens: int
     checks: tuple[str, ...]
+    reject: tuple[str, ...]
+    """Verdicts on a claim that make its turn unfit."""
+    may_speculate: bool
+    on_reject: OnReject
+    answer_words: tuple[int, int] | None
+    near: float | None
+    most: int | None
+    most_per_category: int | None
     system_message: str
     seeds: tuple[Seed, ...]
     questions: tuple[str, ...]
@@ -73,6 +83,7 @@ class Pack:
     proxy: ProxyForm
     frame: Frame
     sample: str | None
+    dedup: DedupToml
     types: Mapping[str, ResponseType]
     word_lists: Mapping[str, tuple[str, ...]]
     """`leaks`, `refusals`, `alignment`, `complaints`: the lines of the text files of those names."""
@@ -135,13 +146,14 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
         for type_name, table in settings.types.items()
     }
     # A pack kept in a ledger may be older than one of these files.
-    word_lists = {Path(file).stem: _lines(files.get(file, "")) for file in _SHARED_FILES}
+    word_lists = {Path(file).stem: _lines(files.get(file, "")) for file in _WORD_LISTS}
     _check_instructions(word_lists["alignment"], f"{where}/alignment.txt")
     return Pack(
         name=settings.name,
         proxy=settings.proxy,
         frame=settings.frame,
         sample=settings.sample,
+        dedup=settings.dedup,
         types=types,
         word_lists=word_lists,
         complaints=_complaints(word_lists["complaints"], f"{where}/complaints.txt"),
@@ -198,7 +210,8 @@ def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            model = ResponseTypeToml if len(first["loc"]) > 1 else PackToml
+            models: dict[str, type[BaseModel]] = {"types": ResponseTypeToml, "dedup": DedupToml}
+            model = models.get(str(first["loc"][0]), PackToml) if len(first["loc"]) > 1 else PackToml
             known = ", ".join(model.model_fields)
             raise InputError(f"{where}/pack.toml: unknown key {key}: known here are {known}") from None
         raise InputError(f"{where}/pack.toml: {key}: {first['msg']} (got {first['input']!r})") from None
@@ -234,6 +247,13 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
         temperature=table.temperature,
         max_tokens=table.max_tokens,
         checks=tuple(table.checks),
+        reject=tuple(table.reject),
+        may_speculate=table.may_speculate,
+        on_reject=table.on_reject,
+        answer_words=table.answer_words,
+        near=table.near,
+        most=table.most,
+        most_per_category=table.most_per_category,
         system_message=system_message,
         seeds=seeds,
         questions=questions,

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BELOW_STAGES = {"datagen.records", "datagen.draw", "datagen.tokens", "datagen.pricing", "datagen.run_log"}
 STAGES = {
     "datagen.annotations",
+    "datagen.evaluation_images",
     "datagen.text_proxy",
     "datagen.prompting",
     "datagen.teacher",
@@ -23,6 +24,7 @@ STAGES = {
     "datagen.parsing",
     "datagen.checks",
     "datagen.dedup",
+    "datagen.usefulness",
     "datagen.alignment",
     "datagen.emit",
 }
@@ -36,8 +38,11 @@ USES = {
 ABOVE_STAGES = [
     "datagen.config",
     "datagen.planning",
+    "datagen.judging",
+    "datagen.sample_set",
     "datagen.finishing",
     "datagen.pipeline",
+    "datagen.audit",
     "datagen.terminal",
     "datagen.__main__",
 ]

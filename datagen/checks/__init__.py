@@ -1,35 +1,150 @@
-"""Checks of a parsed sample: each returns why the sample is rejected, or None to keep it.
+"""Checks of a parsed sample, turn by turn: what is wrong with each turn, and what it claims.
 
-Adding one: a function from turns to `Rejected | None` in a file here, a line in `make_checks`, its
-name in `schemas.pack.CheckName`, a test in tests/datagen/checks/.
+Adding one: a function of one turn in a file here, a line in `TypeChecks`, its name in
+`schemas.pack.CheckName`, a test in tests/datagen/checks/.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from datagen.checks.evidence import Evidence, Region
+from datagen.checks.faults import Fault
 from datagen.checks.format import check_format
+from datagen.checks.grounding import Claim, Grounding, Verdict, blind_spots
 from datagen.checks.phrases import PhraseCheck
-from datagen.records import InputError, Rejected, Turn
+from datagen.checks.references import dropped_with
+from datagen.checks.vocabulary import Vocabulary
+from datagen.records import Frame, ImageAnnotation, InputError, Turn
 
-Check = Callable[[Sequence[Turn]], Rejected | None]
+VOCABULARY_FILES = ("vocabulary.txt", "attributes.txt", "blind_spots.txt")
 
 
-def make_checks(names: Sequence[str], word_lists: Mapping[str, Sequence[str]]) -> list[Check]:
-    """The named checks, in order.
+class Checked(NamedTuple):
+    """One turn, looked at."""
+
+    faults: list[Fault]
+    claims: list[Claim]
+
+
+class TypeChecks:
+    """The checks of one response type.
 
     Raises InputError, naming the list, for a pattern in it that is not a regular expression.
     """
-    makers: dict[str, Callable[[], Check]] = {
-        "format": lambda: check_format,
-        "refusals": lambda: PhraseCheck("refusal", word_lists["refusals"], answers_only=True),
-        "leaks": lambda: PhraseCheck("leak", word_lists["leaks"]),
-    }
-    checks = []
-    for name in names:
-        try:
-            checks.append(makers[name]())
-        except InputError as error:
-            raise InputError(f"{name}.txt: {error}") from None
-    return checks
+
+    def __init__(
+        self,
+        names: Collection[str],
+        word_lists: Mapping[str, Sequence[str]],
+        vocabulary: Vocabulary,
+        frame: Frame,
+        reject: Collection[str],
+        *,
+        may_speculate: bool,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self._has_format = "format" in names
+        self._phrases = [phrase_check(name, word_lists) for name in ("refusals", "leaks") if name in names]
+        self._grounding = Grounding(vocabulary, frame) if "grounding" in names else None
+        self._has_blind_spots = "blind_spots" in names
+        self._reject = frozenset(reject)
+        self._may_speculate = may_speculate
+
+    @property
+    def needs_evidence(self) -> bool:
+        return self._grounding is not None or self._has_blind_spots
+
+    def __call__(
+        self, turns: Sequence[Turn], evidence: Evidence | None, *, question_is_drawn: bool = False
+    ) -> list[Checked]:
+        """What each turn is found to be. A question that was drawn from a list asks for nothing special."""
+        checked = []
+        for turn in turns:
+            faults: list[Fault] = []
+            claims: list[Claim] = []
+            if self._has_format and (fault := check_format(turn)):
+                faults.append(fault)
+            for check in self._phrases:
+                if fault := check(turn):
+                    faults.append(fault)
+            if evidence is not None and self._grounding is not None:
+                claims += self._grounding.claims(turn, evidence, may_speculate=self._may_speculate)
+                for claim in claims:
+                    if claim.verdict in self._reject:
+                        faults.append(Fault(claim.verdict, claim.kind, claim.where, claim.told))
+            if evidence is not None and self._has_blind_spots and not question_is_drawn:
+                for claim in blind_spots(turn.question, self.vocabulary, evidence.captions):
+                    claims.append(claim)
+                    if claim.verdict == "unsupported":
+                        faults.append(Fault("blind_spot", claim.rule, "question", claim.told))
+            checked.append(Checked(faults, claims))
+        return checked
 
 
-__all__ = ["Check", "PhraseCheck", "check_format", "make_checks"]
+def phrase_check(name: str, word_lists: Mapping[str, Sequence[str]]) -> PhraseCheck:
+    """The check by one of the pack's phrase lists: `refusals`, which only an answer can be, or `leaks`.
+
+    Raises InputError, naming the list, for a pattern in it that is not a regular expression.
+    """
+    try:
+        if name == "refusals":
+            return PhraseCheck("refusal", word_lists[name], answers_only=True)
+        return PhraseCheck("leak", word_lists[name])
+    except InputError as error:
+        raise InputError(f"{name}.txt: {error}") from None
+
+
+def make_vocabulary(files: Mapping[str, str], categories: Collection[str]) -> Vocabulary:
+    """A pack's vocabulary, of which there is one for the same text and categories.
+
+    Raises InputError naming file and line.
+    """
+    texts = tuple((name, files.get(name, "")) for name in VOCABULARY_FILES)
+    return _vocabulary(texts, tuple(sorted(categories)))
+
+
+@lru_cache(maxsize=8)
+def _vocabulary(texts: tuple[tuple[str, str], ...], categories: tuple[str, ...]) -> Vocabulary:
+    return Vocabulary(dict(texts), categories)
+
+
+def evidence_of(annotation: ImageAnnotation, vocabulary: Vocabulary) -> Evidence:
+    """What is known of an image, its boxes as fractions of its size."""
+    width, height = annotation.width, annotation.height
+    boxes = [
+        (
+            box.category,
+            Region(
+                number,
+                box.x / width,
+                box.y / height,
+                (box.x + box.width) / width,
+                (box.y + box.height) / height,
+                box.crowd,
+            ),
+        )
+        for number, box in enumerate(annotation.boxes, 1)
+    ]
+    return Evidence(vocabulary, annotation.captions, boxes, annotation.uncounted)
+
+
+__all__ = [
+    "VOCABULARY_FILES",
+    "Checked",
+    "Claim",
+    "Evidence",
+    "Fault",
+    "PhraseCheck",
+    "Region",
+    "TypeChecks",
+    "Verdict",
+    "Vocabulary",
+    "check_format",
+    "dropped_with",
+    "evidence_of",
+    "make_vocabulary",
+    "phrase_check",
+]

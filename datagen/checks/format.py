@@ -1,11 +1,11 @@
-"""Is it a whole sample in LLaVA's format?"""
+"""Is it a whole turn, fit for LLaVA's format?"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
-from datagen.records import Rejected, Turn
+from datagen.checks.faults import Fault
+from datagen.records import Turn
 
 _IMAGE_TOKEN = re.compile(r"<\s*image\s*>", re.IGNORECASE)
 _SEPARATOR = re.compile(r"^[ \t]*={3,}", re.MULTILINE)
@@ -19,19 +19,17 @@ _UNFINISHED_AFTER_WORDS = 12
 _ENDS_INSIDE = re.compile(r"[\w,;:(\[{\-–—/&+]\Z")
 
 
-def check_format(turns: Sequence[Turn]) -> Rejected | None:
-    """Turns with text on both sides, nothing of the reply's scaffolding left in it, not cut off.
+def check_format(turn: Turn) -> Fault | None:
+    """Text on both sides, nothing of the reply's scaffolding left in it, not cut off.
 
     `<image>` is written by emission, so one in the text would corrupt the sample in every trainer.
     """
-    if not turns:
-        return Rejected("checks", "no_turns")
-    for number, turn in enumerate(turns, 1):
-        for side, text in (("question", turn.question), ("answer", turn.answer)):
-            if reason := _wrong_with(text):
-                return Rejected("checks", reason, f"{side} {number}")
-        if _ENDS_INSIDE.search(turn.answer) and len(turn.answer.split()) >= _UNFINISHED_AFTER_WORDS:
-            return Rejected("checks", "cut_off", f"answer {number} ends inside a sentence")
+    if reason := _wrong_with(turn.question):
+        return Fault(reason, reason, "question", "")
+    if reason := _wrong_with(turn.answer):
+        return Fault(reason, reason, "answer", "")
+    if _ENDS_INSIDE.search(turn.answer) and len(turn.answer.split()) >= _UNFINISHED_AFTER_WORDS:
+        return Fault("cut_off", "cut_off", "answer", "ends inside a sentence")
     return None
 
 

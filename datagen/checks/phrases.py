@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from datagen.records import InputError, Rejected, Turn
+from datagen.checks.faults import Fault
+from datagen.records import InputError, Turn
 
 _REGEX_MARK = "re:"
 _SHORTEST_NEEDLE = 3
 
 
 class PhraseCheck:
-    """Rejects a sample in which a phrase of a list occurs, naming the phrase.
+    """Finds a turn in which a phrase of a list occurs, and names the phrase.
 
     A line of the list is a phrase, matched whatever its case and on word boundaries; or `re:` and
     a regular expression, searched whatever its case. White space is single spaces by then.
@@ -29,25 +30,20 @@ class PhraseCheck:
         self._always: list[int] = []
         self._with_needle: dict[str, list[int]] = {}
         for number, (_, pattern) in enumerate(self._rules):
-            needles = _needles(pattern)
-            for needle in needles:
+            telling = needles(pattern)
+            for needle in telling:
                 self._with_needle.setdefault(needle, []).append(number)
-            if not needles:
+            if not telling:
                 self._always.append(number)
 
-    def __call__(self, turns: Sequence[Turn]) -> Rejected | None:
-        sides = ("answer",) if self.answers_only else ("question", "answer")
-        texts = {
-            (side, number): " ".join(getattr(turn, side).split())
-            for number, turn in enumerate(turns, 1)
-            for side in sides
-        }
-        rules = self._rules_to_search("\n".join(texts.values()))
-        for (side, number), text in texts.items():
+    def __call__(self, turn: Turn) -> Fault | None:
+        answer = " ".join(turn.answer.split())
+        question = "" if self.answers_only else " ".join(turn.question.split())
+        rules = self._rules_to_search(f"{question}\n{answer}")
+        for where, text in (("question", question), ("answer", answer)):
             for rule, pattern in rules:
-                if match := pattern.search(text):
-                    detail = f"{side} {number}: {match[0]!r} (rule: {rule})"
-                    return Rejected("checks", self.reason, detail)
+                if text and (match := pattern.search(text)):
+                    return Fault(self.reason, rule, where, f"{match[0]!r} (rule: {rule})")  # type: ignore[arg-type]
         return None
 
     def _rules_to_search(self, text: str) -> list[tuple[str, re.Pattern[str]]]:
@@ -70,7 +66,7 @@ def _compile(phrase: str) -> re.Pattern[str]:
         raise InputError(f"{phrase!r} is not a regular expression: {error}") from None
 
 
-def _needles(pattern: re.Pattern[str]) -> tuple[str, ...]:
+def needles(pattern: re.Pattern[str]) -> tuple[str, ...]:
     """Substrings, in lower case, one of which any match must contain; empty if none is certain.
 
     Read from the parsed expression. That parser is Python's own but not a public module: without

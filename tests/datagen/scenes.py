@@ -64,7 +64,9 @@ def reply_to(messages: Sequence[dict[str, str]]) -> str:
     proxy, seed = proxy_of(messages), messages[2]["content"]
     seen = next(line for line in proxy.splitlines() if not line.startswith("<"))
     if seed.startswith("Question:"):
-        turns = (("What is there to see?", seen), ("Is it dark?", "No."))
+        turns: tuple[tuple[str, str], ...] = (("What is there to see?", seen), ("Is there a boat?", "No."))
+        if seed.count("Question:") == 1:  # reasoning
+            turns = (("What might be going on, and is it far from a boat?", seen),)
         return "\n===\n".join(f"Question:\n{question}\n===\nAnswer:\n{answer}" for question, answer in turns)
     return f"The picture shows this: {seen}"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from datagen import terminal
 from datagen.asking import Tally
-from datagen.finishing import Judge
 from datagen.ledger import Ledger
 from datagen.records import InputError
 from tests.datagen.chat_server import Answer, ChatServer, completion
@@ -70,14 +70,14 @@ def test_a_screen_that_is_gone_ends_nothing(
 def test_a_fault_in_judging_while_asking_loses_no_reply(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: Judge, *_: Any) -> None:
+    def broken(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
     out = tmp_path / "out"
     with ChatServer(lambda body, attempt: Answer(good_teacher(body, attempt).body)) as server:
         arguments: list[str | Path] = ["run", *inputs(tmp_path, images=30), *openai(server), "--out", out]
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr("datagen.pipeline.Judge", lambda pack: lambda *_: broken(None, *_))  # type: ignore[arg-type]
+            patch.setattr("datagen.pipeline.Judge", lambda *given: SimpleNamespace(reply=broken))
             datagen(*arguments)
         assert answered(out) == server.answered
         assert datagen(*arguments) == 0

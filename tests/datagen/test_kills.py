@@ -98,7 +98,7 @@ def test_kills_around_a_commit_and_a_rename_change_nothing(tmp_path: Path) -> No
     chains = [
         [Point("run", "fdatasync", 5), Point("ask", "pwrite64", 5), Point("ask", "sendto", 6)],
         [Point("ask", "fdatasync", 3)],
-        [Point("finish", "rename", 5), Point("finish", "rename", 3)],
+        [Point("finish", "rename", 6), Point("finish", "rename", 3)],
     ]
     assert kill_all(tmp_path, chains) == {
         ("fdatasync", WAL): 2,
@@ -126,10 +126,10 @@ def test_kills_at_every_point_of_commits_and_renames_change_nothing(tmp_path: Pa
         points("run", "mkdir", (1,)) + points("run", "unlink", (1,)),
     ]
     writing = [
-        points("finish", "mkdir", (1,)) + points("finish", "fsync", range(1, 7)),
-        points("finish", "unlink", (1,)) + points("finish", "rename", range(1, 6)),
-        points("finish", "rename", range(5, 0, -1)) + points("finish", "unlink", (1, 2, 3)),
-        points("finish", "fsync", range(6, 0, -1)) + points("finish", "rmdir", (1,)),
+        points("finish", "mkdir", (1,)) + points("finish", "fsync", range(1, 8)),
+        points("finish", "unlink", (1,)) + points("finish", "rename", range(1, 7)),
+        points("finish", "rename", range(6, 0, -1)) + points("finish", "unlink", (1, 2, 3)),
+        points("finish", "fsync", range(7, 0, -1)) + points("finish", "rmdir", (1,)),
         points("finish", "openat", (3, 5, 8)),
         points("finish", "pwrite64", range(1, 40, 8)) + points("finish", "fdatasync", (1, 2, 3)),
     ]
@@ -138,7 +138,8 @@ def test_kills_at_every_point_of_commits_and_renames_change_nothing(tmp_path: Pa
     assert kills.keys() >= {
         ("pwrite64", WAL), ("pwrite64", LEDGER), ("fdatasync", WAL), ("fdatasync", LEDGER),
         ("sendto", "socket"), ("recvfrom", "socket"), ("fsync", "manifest.json"), ("fsync", "out"),
-        ("rename", "plain.json"), ("rename", "rejected.jsonl"), ("rename", "manifest.json"),
+        ("rename", "plain.json"), ("rename", "rejected.jsonl"), ("rename", "verdicts.jsonl"),
+        ("rename", "manifest.json"),
         ("unlink", "manifest.json"), ("unlink", WAL), ("rmdir", ".vitkit-writing"),
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datagen import text_proxy
-from datagen.finishing import check_pack
+from datagen.judging import check_pack
 from datagen.prompting import PACKS, Prompter, find_pack, load_pack
 from datagen.records import Box, ImageAnnotation, InputError, Message
 

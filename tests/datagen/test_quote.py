@@ -265,7 +265,10 @@ def test_a_pilot_is_what_makes_the_quote_fit(
 
 
 def rejecting_pack(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PACKS / "coco", tmp_path / "pack"))
+    pack = Path(shutil.copytree(PACKS / "coco", tmp_path / "pack"))
+    settings = (pack / "pack.toml").read_text()
+    (pack / "pack.toml").write_text(settings.replace('on_reject = "drop_turn"', 'on_reject = "ask_again"'))
+    return pack
 
 
 def reject_images_4(pack: Path) -> None:

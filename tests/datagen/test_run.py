@@ -27,6 +27,7 @@ DETERMINISTIC = (
     "llava_instruct.json",
     "alignment.json",
     "rejected.jsonl",
+    "verdicts.jsonl",
     *(f"{name}.json" for name in TYPES),
 )
 
@@ -92,7 +93,7 @@ def test_a_run_writes_llava_json_and_accounts_for_every_unit(tmp_path: Path) -> 
         "conversations": [
             {"from": "human", "value": "<image>\nWhat is there to see?"},
             {"from": "gpt", "value": caption_of(1)},
-            {"from": "human", "value": "Is it dark?"},
+            {"from": "human", "value": "Is there a boat?"},
             {"from": "gpt", "value": "No."},
         ],
     }
@@ -223,8 +224,8 @@ def test_every_unit_that_was_not_emitted_stands_in_rejected_with_its_reason(tmp_
     ]
     assert told[3][:4] == (4, "rejected", "parsing", "no_content")
     assert json.loads(told[3][4]) == null
-    assert told[4][:4] == (6, "duplicate", "dedup", "same_text")
-    assert rejections_of(out)[4].detail == "says the same as detail-000000000005"
+    assert told[4][:4] == (6, "duplicate", "dedup", "same_sample")
+    assert rejections_of(out)[4].detail == "the same as detail-000000000005"
 
 
 def test_failed_units_are_asked_again_only_on_request(tmp_path: Path) -> None:
@@ -329,8 +330,8 @@ def make_pack(folder: Path) -> None:
 def test_replay_answers_from_a_file_and_says_what_is_missing(tmp_path: Path) -> None:
     out, recorded = tmp_path / "out", tmp_path / "replies.jsonl"
     replies = [
-        RecordedReply(image_id=1, type="detail", reply="There is a cat by the barn."),
-        RecordedReply(image_id=2, type="detail", reply="There is a horse by the b", finish_reason="length"),
+        RecordedReply(image_id=1, type="detail", reply="There is a cat in plain view."),
+        RecordedReply(image_id=2, type="detail", reply="There is a horse in plain v", finish_reason="length"),
     ]
     recorded.write_text("".join(reply.model_dump_json() + "\n" for reply in replies))
     arguments = [
@@ -338,11 +339,11 @@ def test_replay_answers_from_a_file_and_says_what_is_missing(tmp_path: Path) -> 
         "--out", out,
     ]  # fmt: skip
     assert datagen(*arguments) == 1
-    assert [record.conversations[1].value for record in records_of(out)] == ["There is a cat by the barn."]
+    assert [record.conversations[1].value for record in records_of(out)] == ["There is a cat in plain view."]
     assert manifest_of(out).reasons == {"failed": {"not_recorded": 1}, "rejected": {"cut_off": 1}}
     # A mended line is read again, and a line added is found.
-    replies[1] = RecordedReply(image_id=2, type="detail", reply="There is a horse by the barn.")
-    replies.append(RecordedReply(image_id=3, type="detail", reply="There is a sheep by the barn."))
+    replies[1] = RecordedReply(image_id=2, type="detail", reply="There is a horse in plain view.")
+    replies.append(RecordedReply(image_id=3, type="detail", reply="There is a sheep in plain view."))
     recorded.write_text("".join(reply.model_dump_json() + "\n" for reply in replies))
     assert datagen(*arguments) == 0
     assert len(records_of(out)) == 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from datagen.checks import check_format
-from datagen.records import Rejected, Turn
+from datagen.checks import Fault, check_format
+from datagen.records import Turn
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from datagen.records import Rejected, Turn
     ],
 )
 def test_good_answers_pass(answer: str) -> None:
-    assert check_format([Turn("What is it?", answer)]) is None
+    assert check_format(Turn("What is it?", answer)) is None
 
 
 @pytest.mark.parametrize(
@@ -41,15 +41,11 @@ def test_good_answers_pass(answer: str) -> None:
     ],
 )
 def test_each_fault_has_its_name(answer: str, reason: str) -> None:
-    rejected = check_format([Turn("What is it?", answer)])
-    assert isinstance(rejected, Rejected)
-    assert (rejected.stage, rejected.reason) == ("checks", reason)
+    detail = "ends inside a sentence" if reason == "cut_off" else ""
+    assert check_format(Turn("What is it?", answer)) == Fault(reason, reason, "answer", detail)
 
 
 def test_a_fault_in_a_question_is_found_and_named() -> None:
-    turns = [Turn("What is it?", "A dog."), Turn("What is in <image>?", "A dog.")]
-    assert check_format(turns) == Rejected("checks", "image_token_in_text", "question 2")
-
-
-def test_no_turns_is_a_fault() -> None:
-    assert check_format([]) == Rejected("checks", "no_turns")
+    fault = check_format(Turn("What is in <image>?", "A dog."))
+    assert fault == Fault("image_token_in_text", "image_token_in_text", "question", "")
+    assert fault.told(2) == "question 2"

@@ -1,0 +1,59 @@
+"""English words by what they do in a sentence: english.txt, numbers and marks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NUMBERS = {
+    word: number
+    for number, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
+    )
+}
+
+# What a word does in a sentence; 0 is any word that no list has. english.txt has the words of most.
+(
+    DEFINITE, INDEFINITE, NUMBER, QUANTIFIER, ATTRIBUTE, BE, MODAL, HEDGE, DENIAL, PREPOSITION, CONJUNCTION,
+    PRONOUN, RELATIVE, VERB, ADVERB, SIDE, MARK, STOP, OTHER, THERE, SEEN,
+) = range(1, 22)  # fmt: skip
+
+
+def _closed_words() -> dict[str, int]:
+    """The words of english.txt, numbers and marks, each with what it does."""
+    classes: dict[str, int] = {}
+    code = 0
+    for line in (Path(__file__).with_name("english.txt")).read_text(encoding="utf-8").split("\n"):
+        if line.startswith("#") or not line.strip():
+            continue
+        if not line.startswith(" "):
+            name, _, line = line.partition(":")
+            code = globals()[name.upper()]
+        for word in line.split():
+            classes.setdefault(word, code)
+    classes |= dict.fromkeys(NUMBERS, NUMBER)
+    return classes | dict.fromkeys(".!?\n", STOP) | dict.fromkeys(',;:()"“”[]{}…–—-/', MARK)
+
+
+CLOSED = _closed_words()

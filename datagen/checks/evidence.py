@@ -1,0 +1,277 @@
+"""What is known of one image: its captions, read, and its boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from datagen.checks.english import ADVERB, ATTRIBUTE, BE, CONJUNCTION, MARK, PREPOSITION
+from datagen.checks.reading import Mention, Mode, Reading, read
+from datagen.checks.vocabulary import AttributeWord, Noun, Vocabulary
+
+
+class Region(NamedTuple):
+    """A box, its corners and centre as fractions of the image's width and height."""
+
+    number: int
+    """Which box of the image, from 1."""
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    is_crowd: bool
+
+    @property
+    def x(self) -> float:
+        return (self.x1 + self.x2) / 2
+
+    @property
+    def y(self) -> float:
+        return (self.y1 + self.y2) / 2
+
+    @property
+    def area(self) -> float:
+        return (self.x2 - self.x1) * (self.y2 - self.y1)
+
+
+class Bound(NamedTuple):
+    """An attribute that a text binds to a thing: `a red coat`, `the coat is red`."""
+
+    attribute: AttributeWord
+    word: int
+    """Index of the attribute's word."""
+    first: int
+    end: int
+    mention: Mention | None
+    words: frozenset[str]
+    """The noun as written, for a thing that is in no vocabulary."""
+
+
+class SaidOf(NamedTuple):
+    """An attribute that a caption binds to a thing."""
+
+    attribute: AttributeWord
+    noun: Noun | None
+    words: frozenset[str]
+    caption: int
+
+
+class Evidence:
+    """What captions and boxes say, ready to be asked about.
+
+    Boxes are taken as complete for their categories but where a crowd, or a box that had to be left
+    out, leaves the number open.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        captions: Iterable[str],
+        boxes: Iterable[tuple[str, Region]],
+        uncounted: Iterable[str] = (),
+    ) -> None:
+        self.captions = tuple(captions)
+        self.boxes: dict[str, list[Region]] = {}
+        self.open_ended = {thing for category in uncounted for thing in _things(vocabulary, category)}
+        """Things of which there may be more than are boxed."""
+        self.said: dict[str, int] = {}
+        """Things that captions name, with the first caption (from 1) that does."""
+        self.words: dict[str, int] = {}
+        """Phrases of the vocabulary, as captions have them, with the first caption."""
+        self.numbers: dict[str, dict[int, int]] = {}
+        """By thing: the numbers that captions give, each with its caption."""
+        self.in_plural: set[str] = set()
+        self.may_be: dict[str, int] = {}
+        """Things that a caption may mean by a word for a group (`animal`) that no box explains."""
+        self.attributes: list[SaidOf] = []
+        self.loose: dict[tuple[str, str], int] = {}
+        """Attributes that captions bind to nothing in particular, or to a word in no vocabulary."""
+        for category, region in boxes:
+            for thing in _things(vocabulary, category):
+                self.boxes.setdefault(thing, []).append(region)
+                if region.is_crowd:
+                    self.open_ended.add(thing)
+        groups: list[tuple[Noun, int]] = []
+        for number, caption in enumerate(self.captions, 1):
+            self._add_caption(vocabulary, read(caption, vocabulary), number, groups)
+        for noun, number in groups:
+            if not any(member in self.boxes for member in noun.members):
+                for member in noun.members:
+                    self.may_be.setdefault(member, number)
+
+    def _add_caption(
+        self, vocabulary: Vocabulary, reading: Reading, number: int, groups: list[tuple[Noun, int]]
+    ) -> None:
+        implied = vocabulary.implied
+        before = ""
+        for word in reading.words:
+            for key in (word, f"{before} {word}"):
+                for words in implied.get(key, ()):
+                    noun = vocabulary.noun(words)
+                    if noun is not None and noun.members and not noun.things:
+                        groups.append((noun, number))
+                    else:
+                        for thing in noun.things if noun else (words,):
+                            self.said.setdefault(thing, number)
+            before = word
+        for mention in reading.mentions:
+            if mention.mode == Mode.DENIED:
+                continue
+            noun = mention.noun
+            if mention.is_modifier:
+                # "a dog bed" may stand without a dog, and a "luggage cart" hardly without luggage.
+                for thing in noun.things:
+                    place = self.may_be if thing in vocabulary.categories else self.said
+                    place.setdefault(thing, number)
+                continue
+            self.words.setdefault(noun.words, number)
+            for thing in noun.things:
+                self.said.setdefault(thing, number)
+                if mention.is_plural or mention.at_least or (mention.number or 0) > 1:
+                    self.in_plural.add(thing)
+                if mention.number is not None:
+                    self.numbers.setdefault(thing, {}).setdefault(mention.number, number)
+            if noun.members and not noun.things:
+                groups.append((noun, number))
+        bound_words = set()
+        for bound in bound_attributes(reading, vocabulary):
+            attribute = bound.attribute
+            bound_words.add(bound.word)
+            noun_of = bound.mention.noun if bound.mention else None
+            self.attributes.append(SaidOf(attribute, noun_of, bound.words, number))
+            if noun_of is None:
+                self._add_loose(attribute, number)
+        for at, code in enumerate(reading.codes):
+            if code == ATTRIBUTE and at not in bound_words:
+                self._add_loose(vocabulary.attributes[reading.words[at]], number)
+
+    def _add_loose(self, attribute: AttributeWord, caption: int) -> None:
+        for value in attribute.values:
+            self.loose.setdefault((attribute.group, value), caption)
+
+    def regions(self, noun: Noun) -> list[Region]:
+        """Boxes of what a noun can mean, crowds included."""
+        things = noun.things or noun.members
+        return [region for thing in sorted(things) for region in self.boxes.get(thing, ())]
+
+    def support(self, noun: Noun) -> str | None:
+        """Where the evidence for a thing is (`2 boxes`, `caption 3`), or None where there is none."""
+        for thing in noun.things:
+            if regions := self.boxes.get(thing):
+                return _boxes(regions)
+        for thing in noun.things:
+            if caption := self.said.get(thing):
+                return f"caption {caption}"
+        if caption := self.words.get(noun.words):
+            return f"caption {caption}"
+        for related in (noun.members, noun.wholes):
+            for thing in related:
+                if regions := self.boxes.get(thing):
+                    return f"{_boxes(regions)} of {thing}"
+                if caption := self.said.get(thing):
+                    return f"caption {caption} ({thing})"
+        return None
+
+
+def _boxes(regions: list[Region]) -> str:
+    return f"box {regions[0].number}" if len(regions) == 1 else f"{len(regions)} boxes"
+
+
+def _things(vocabulary: Vocabulary, category: str) -> set[str]:
+    noun = vocabulary.noun(category.lower())
+    return (noun.names if noun else set()) | {category.lower()}
+
+
+# Nouns that name the picture itself: "a black and white photo".
+_OF_THE_PICTURE = frozenset(
+    [
+        "image",
+        "picture",
+        "photo",
+        "photograph",
+        "scene",
+        "shot",
+        "background",
+        "foreground",
+        "and",
+        "view",
+        "setting",
+        "light",
+    ]
+)
+
+
+def bound_attributes(reading: Reading, vocabulary: Vocabulary) -> Iterator[Bound]:
+    """Every attribute of a text with what it is said of."""
+    words, codes = reading.words, reading.codes
+    if ATTRIBUTE not in codes:
+        return
+    by_adjective = {at: mention for mention in reading.mentions for at in mention.adjectives}
+    by_end = {mention.end: mention for mention in reading.mentions}
+    inside = {at for mention in reading.mentions for at in range(mention.head, mention.end)}
+    for begin, limit in reading.sentences:
+        for at in range(begin, limit):
+            if codes[at] != ATTRIBUTE or at in inside:
+                continue
+            attribute = vocabulary.attributes[words[at]]
+            mention = by_adjective.get(at)
+            if mention is not None and not mention.is_modifier:
+                said = frozenset({words[mention.end - 1]})
+                yield Bound(attribute, at, at, mention.end, mention, said)
+                continue
+            # "a green meadow": a noun in no vocabulary
+            end = at + 1
+            while end < limit and (codes[end] == ATTRIBUTE or words[end] in (",", "and")):
+                end += 1
+            nouns: list[str] = []
+            while end < limit and not codes[end] and len(nouns) < 3:
+                nouns.append(words[end])
+                end += 1
+            if nouns and not nouns[0].endswith(("ing", "ed", "ly")):
+                if not _OF_THE_PICTURE.intersection(nouns) and (
+                    end == limit or words[end] not in _OF_THE_PICTURE
+                ):
+                    yield Bound(attribute, at, at, end, None, frozenset(nouns))
+                continue
+            if end < limit and words[end] in _OF_THE_PICTURE:
+                continue
+            subject = by_end.get(at) or _subject(reading, by_end, begin, at)
+            if subject is not None:
+                yield Bound(attribute, at, subject.head, at + 1, subject, frozenset({words[subject.end - 1]}))
+
+
+_MADE = ("made", "painted", "colored", "coloured", "dressed", "clad", "crafted", "constructed", "built")
+
+
+def _subject(reading: Reading, by_end: dict[int, Mention], begin: int, at: int) -> Mention | None:
+    """What a colour after its noun is said of: `the coat is red`, `a man in red`, `dogs, both black`."""
+    words, codes = reading.words, reading.codes
+    back = at - 1
+    while back >= begin and (
+        codes[back] in (ATTRIBUTE, MARK)
+        or words[back]
+        in ("and", "or", "mostly", "mainly", "all", "both", "also", "very", "bright", "dark", "light")
+    ):
+        if codes[back] == MARK and words[back] != ",":
+            return None
+        back -= 1
+    if back < begin:
+        return None
+    if words[back] in ("of", "in") and back > begin and words[back - 1] in _MADE:
+        back -= 1
+        while back > begin and (codes[back] == ADVERB or words[back] in (*_MADE, "out")):
+            back -= 1
+        if codes[back] != BE:
+            back += 1
+    if codes[back] == BE or words[back] in ("appears", "looks", "in", *_MADE):
+        end = back
+        while end > begin and codes[end - 1] in (ADVERB, BE):
+            end -= 1
+        if end in by_end:
+            return by_end[end]
+        before = [m for m in reading.mentions if begin <= m.head and m.end <= end]
+        if not before or codes[back] == PREPOSITION:
+            return None
+        between = codes[before[0].end : end]
+        return before[0] if CONJUNCTION not in between and MARK not in between else None
+    return None

@@ -1,0 +1,678 @@
+"""Is what an answer says borne out by the captions and boxes?
+
+Claims are read from each turn by rule and held against the evidence. This proves "not contradicted
+by the captions and boxes", never "true of the image": annotations are incomplete, and what the
+rules cannot read is no claim.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, THERE
+from datagen.checks.evidence import Bound, Evidence, SaidOf, bound_attributes
+from datagen.checks.positions import position_claims, size_claims
+from datagen.checks.reading import Mention, Mode, Reading, number_of, read
+from datagen.checks.vocabulary import Noun, Vocabulary
+from datagen.records import Frame, Turn
+
+Verdict = Literal["supported", "contradicted", "unsupported", "undecidable"]
+Kind = Literal["object", "absence", "count", "position", "size", "colour", "attribute"]
+
+
+class Claim(NamedTuple):
+    """Something a turn says of the image, and what the evidence says of that."""
+
+    kind: str
+    words: str
+    """As the turn has them."""
+    rule: str
+    """How it was found: `named`, `taken for granted`, `yes`, `no`, …"""
+    verdict: Verdict
+    evidence: str
+    """What decided it: which boxes or which caption, from 1."""
+    where: Literal["question", "answer"] = "answer"
+
+    @property
+    def told(self) -> str:
+        """For a person."""
+        return f"{self.words!r} ({self.kind}): {self.evidence}"
+
+
+class Grounding:
+    """Reads turns and judges their claims."""
+
+    def __init__(self, vocabulary: Vocabulary, frame: Frame = "camera") -> None:
+        self.vocabulary = vocabulary
+        self.frame = frame
+
+    def claims(self, turn: Turn, evidence: Evidence, *, may_speculate: bool = False) -> list[Claim]:
+        """Every claim of one turn that the rules can read, with its verdict.
+
+        An answer that may speculate also speaks of the world: what it names in a sentence that is
+        not clearly about the image is undecidable rather than unsupported.
+        """
+        question = read(turn.question, self.vocabulary)
+        answer = read(turn.answer, self.vocabulary)
+        claims = [
+            claim._replace(where="question") for claim in self._of_question(question, evidence, may_speculate)
+        ]
+        claims += self._of_answer(question, answer, evidence, may_speculate)
+        return [_unless_said(claim, evidence) for claim in claims]
+
+    # The question
+
+    def _of_question(self, question: Reading, evidence: Evidence, may_speculate: bool) -> Iterator[Claim]:
+        """`the cat` in a question takes a cat for granted."""
+        for mention in question.mentions:
+            if mention.is_definite and not mention.is_modifier and mention.mode != Mode.DENIED:
+                claim = _object_claim(question, mention, evidence, self.vocabulary, "taken for granted")
+                # "What makes it fit for the people who use it?" speaks of the world.
+                is_of_world = may_speculate and "person" in mention.noun.things
+                if (
+                    claim
+                    and not mention.noun.is_role
+                    and not (is_of_world and claim.verdict == "unsupported")
+                ):
+                    yield claim
+                    if mention.number is not None and claim.verdict == "supported":
+                        counted = _count(question, mention, mention.number, evidence, self.vocabulary, False)
+                        if counted:
+                            yield counted._replace(rule="taken for granted")
+
+    # The answer
+
+    def _of_answer(
+        self, question: Reading, answer: Reading, evidence: Evidence, may_speculate: bool
+    ) -> Iterator[Claim]:
+        polarity = _polarity(answer)
+        asks = _yes_no_question(question) if polarity is not None else None
+        if asks is not None:
+            yield from self._of_polarity(question, asks, polarity == "yes", answer, evidence)
+        for mention in answer.mentions:
+            if mention.is_modifier:
+                continue
+            if mention.mode == Mode.DENIED:
+                yield from self._of_absence(answer, mention, evidence)
+                continue
+            if mention.mode == Mode.SUPPOSED and not _is_presupposed(answer, mention):
+                continue
+            if claim := _object_claim(answer, mention, evidence, self.vocabulary, "named"):
+                if may_speculate and claim.verdict == "unsupported" and self._is_of_world(answer, mention):
+                    claim = claim._replace(verdict="undecidable", evidence="of the world, not of the image")
+                yield claim
+        yield from _not_visible(answer, evidence)
+        yield from _count_claims(answer, evidence, self.vocabulary)
+        yield from _short_answers(question, answer, evidence, self.vocabulary)
+        yield from position_claims(answer, question, evidence, self.vocabulary, self.frame)
+        yield from size_claims(answer, evidence)
+        for bound in bound_attributes(answer, self.vocabulary):
+            mode = answer.modes[bound.word]
+            is_within = bound.mention is not None and bound.word in bound.mention.adjectives
+            if mode == Mode.ASSERTED or (
+                mode == Mode.SUPPOSED
+                and is_within
+                and bound.mention
+                and _is_presupposed(answer, bound.mention)
+            ):
+                yield from _attribute_claim(answer, bound, evidence)
+
+    def _is_of_world(self, answer: Reading, mention: Mention) -> bool:
+        """Whether an answer that may speculate may name a thing without claiming that it is seen."""
+        if "person" in mention.noun.things:
+            return True  # "the people nearby may appreciate it"
+        if mention.is_definite and mention.noun.things & self.vocabulary.categories:
+            return False
+        return not _is_of_image(answer, mention)
+
+    def _of_absence(self, answer: Reading, mention: Mention, evidence: Evidence) -> Iterator[Claim]:
+        """`there are no dogs`, `without any dogs`."""
+        if not _says_none(answer, mention) or not mention.noun.things | mention.noun.members:
+            return
+        words = answer.said(max(mention.first - 1, 0), mention.end)
+        if mention.adjectives or _is_limited(answer, mention):
+            yield Claim("absence", words, "none said", "undecidable", "not of the whole image")
+            return
+        yield _absence(words, "none said", mention, evidence)
+
+    def _of_polarity(
+        self, question: Reading, asks: str, is_yes: bool, answer: Reading, evidence: Evidence
+    ) -> Iterator[Claim]:
+        """What `Yes` or `No` says, given the question."""
+        word = answer.said(0, 1)
+        rule = "yes" if is_yes else "no"
+        mentions = [m for m in question.mentions if not m.is_modifier]
+        if not mentions:
+            return
+        if asks == "presence":
+            first = mentions[0]
+            if is_yes:
+                claim = _object_claim(question, first, evidence, self.vocabulary, rule)
+                if claim:
+                    yield claim._replace(words=word)
+                if first.number is not None or first.at_least:
+                    for counted in _count_claims(question, evidence, self.vocabulary):
+                        yield counted._replace(rule=rule, words=word)
+            elif not (first.adjectives or first.is_modified or first.number is not None):
+                yield _absence(word, rule, first, evidence)
+            if first.is_modified or first.adjectives:
+                yield from self._of_statement(question, is_yes, word, evidence)
+            return
+        yield from self._of_statement(question, is_yes, word, evidence)
+
+    def _of_statement(
+        self, question: Reading, is_yes: bool, word: str, evidence: Evidence
+    ) -> Iterator[Claim]:
+        """A question's own claims, asserted by `Yes` or denied by `No`."""
+        claims = [
+            *position_claims(question, None, evidence, self.vocabulary, self.frame),
+            *size_claims(question, evidence),
+        ]
+        for bound in _asked_attributes(question, self.vocabulary):
+            claims += _attribute_claim(question, bound, evidence)
+        if is_yes:
+            for mention in question.mentions:
+                if not mention.is_definite and not mention.is_modifier:
+                    claim = _object_claim(question, mention, evidence, self.vocabulary, "yes")
+                    claims += [claim] if claim else []
+        for claim in claims:
+            verdict = claim.verdict
+            if not is_yes:
+                if len(claims) > 1:
+                    continue  # No denies one of them, nobody knows which
+                verdict = {"supported": "contradicted", "contradicted": "supported"}.get(
+                    verdict, "undecidable"
+                )  # type: ignore[assignment]
+            yield claim._replace(verdict=verdict, words=word, rule="yes" if is_yes else "no")
+
+
+def _unless_said(claim: Claim, evidence: Evidence) -> Claim:
+    """Whatever else is known: what a caption says word for word is supported by that caption."""
+    if claim.verdict in ("supported", "undecidable"):
+        return claim
+    words = _ARTICLE.sub("", " ".join(claim.words.lower().split()))
+    if " " in words:
+        for number, caption in enumerate(evidence.captions, 1):
+            if words in " ".join(caption.lower().split()):
+                return claim._replace(verdict="supported", evidence=f"caption {number}, word for word")
+    return claim
+
+
+_ARTICLE = re.compile(r"^(a|an|the|some) ")
+
+
+def _object_claim(
+    reading: Reading, mention: Mention, evidence: Evidence, vocabulary: Vocabulary, rule: str
+) -> Claim | None:
+    noun = mention.noun
+    things = noun.things
+    words = reading.said(mention.first, mention.end)
+    support = evidence.support(noun)
+    if support:
+        return Claim("object", words, rule, "supported", support)
+    # A group of which every member is boxed is decided by the boxes; a part, or another group, is not.
+    if not things and not (noun.members and noun.members <= vocabulary.categories):
+        return None
+    if noun.is_scenery:
+        return Claim("object", words, rule, "undecidable", "scenery, which annotators may leave unsaid")
+    candidates = things or noun.members
+    for thing in candidates:
+        if caption := evidence.may_be.get(thing):
+            return Claim("object", words, rule, "undecidable", f"caption {caption} may mean it")
+    if "person" in things and (noun.is_role or mention.is_bare):
+        return Claim("object", words, rule, "undecidable", "people in general")
+    if "person" in things and not mention.is_modified and not mention.is_definite and mention.number is None:
+        return Claim("object", words, rule, "undecidable", "people in general")
+    return Claim("object", words, rule, "unsupported", "no box and no caption")
+
+
+def _is_presupposed(reading: Reading, mention: Mention) -> bool:
+    """`the dog might be hungry`: supposed of a dog that is taken for granted."""
+    return mention.is_definite and reading.words[mention.first] in ("the", "this", "these", "those")
+
+
+_OF_IMAGE = frozenset(
+    [
+        "image",
+        "picture",
+        "photo",
+        "photograph",
+        "scene",
+        "visible",
+        "seen",
+        "shown",
+        "depicted",
+        "pictured",
+        "here",
+        "background",
+        "foreground",
+        "shows",
+        "depicts",
+        "displays",
+        "features",
+        "see",
+        "stands",
+        "sits",
+        "lies",
+        "hangs",
+        "stand",
+        "sit",
+        "lie",
+        "hang",
+        "standing",
+        "sitting",
+        "lying",
+        "parked",
+        "placed",
+        "located",
+        "positioned",
+        "includes",
+        "include",
+        "including",
+        "featuring",
+        "contains",
+    ]
+)
+_THE_IMAGE = frozenset("image picture photo photograph scene".split())
+_BESIDE = frozenset("beside behind between next near under above below".split())
+
+
+def _is_of_image(reading: Reading, mention: Mention) -> bool:
+    """Whether a sentence speaks of the image: `in the image`, `there is`, `is standing`, `next to the`."""
+    if mention.mode != Mode.ASSERTED and not mention.is_definite:
+        return False
+    begin, end = next((s for s in reading.sentences if s[0] <= mention.head < s[1]), (0, 0))
+    words, codes = reading.words, reading.codes
+    if mention.is_bare:
+        return not _THE_IMAGE.isdisjoint(words[begin : mention.first])
+    for at in range(begin, end):
+        word = words[at]
+        if codes[at] == THERE or word in _OF_IMAGE:
+            return True
+        if codes[at] == BE and at + 1 < end and words[at + 1].endswith("ing"):
+            return True
+        if mention.is_definite and word in _BESIDE and "the" in words[at + 1 : at + 3]:
+            return True
+    return (mention.number or 0) > 1
+
+
+def _is_said_of_image(reading: Reading, mention: Mention) -> bool:
+    """Whether a sentence says in so many words that it speaks of the image."""
+    begin, end = next((s for s in reading.sentences if s[0] <= mention.head < s[1]), (0, 0))
+    return THERE in reading.codes[begin:end] or not _THE_IMAGE.isdisjoint(reading.words[begin:end])
+
+
+_GONE = frozenset("visible present seen shown there".split())
+
+
+def _not_visible(reading: Reading, evidence: Evidence) -> Iterator[Claim]:
+    """`the ball is not visible`: an absence, whatever the article."""
+    words, codes = reading.words, reading.codes
+    for mention in reading.mentions:
+        at = mention.end
+        if mention.mode != Mode.ASSERTED or at + 1 >= len(words) or mention.is_modifier:
+            continue
+        if words[at] in ("is", "are") and words[at + 1] == "not":
+            at += 2
+        elif codes[at] == DENIAL and words[at] in ("isn't", "aren't"):
+            at += 1
+        else:
+            continue
+        if at < len(words) and words[at] in _GONE and not _is_limited(reading, mention):
+            yield _absence(reading.said(mention.first, at + 1), "not visible", mention, evidence)
+
+
+def _absence(words: str, rule: str, mention: Mention, evidence: Evidence) -> Claim:
+    noun = mention.noun
+    regions = evidence.regions(noun)
+    if noun.names or noun.members:
+        if regions:
+            where = f"box {regions[0].number}" if len(regions) == 1 else f"{len(regions)} boxes"
+            return Claim("absence", words, rule, "contradicted", where)
+        for thing in noun.things or noun.members:
+            if caption := evidence.said.get(thing):
+                return Claim("absence", words, rule, "contradicted", f"caption {caption}")
+        if any(thing in evidence.may_be for thing in noun.things):
+            return Claim("absence", words, rule, "undecidable", "a caption may mean it")
+        return Claim("absence", words, rule, "supported", "no box and no caption")
+    if caption := evidence.words.get(noun.words):
+        return Claim("absence", words, rule, "contradicted", f"caption {caption}")
+    if regions:
+        return Claim("absence", words, rule, "undecidable", "a kind, which boxes do not tell")
+    return Claim("absence", words, rule, "supported", "no box and no caption")
+
+
+def _says_none(reading: Reading, mention: Mention) -> bool:
+    """Whether a denied mention says that there is none: not `the dog is not on the bed`."""
+    words, codes = reading.words, reading.codes
+    at = mention.first - 1
+    if at >= 0 and words[at] == "no":
+        return True
+    if mention.is_definite or mention.number is not None:
+        return False
+    if at >= 0 and words[at] == "without":
+        return words[mention.first] == "any"
+    if words[mention.first] != "any" and not mention.is_bare and words[mention.first] not in ("a", "an"):
+        return False
+    # "there is not a dog", "the image does not contain any dogs"
+    back = reading.words[max(0, mention.first - 6) : mention.first]
+    return any(
+        word in ("there", "contain", "show", "include", "have", "feature", "depict", "see") for word in back
+    ) and any(code == DENIAL for code in codes[max(0, mention.first - 6) : mention.first])
+
+
+def _is_limited(reading: Reading, mention: Mention) -> bool:
+    """`no oven visible on the right`, `no dogs on the sofa`: not none at all."""
+    limit = next((end for begin, end in reading.sentences if begin <= mention.head < end), 0)
+    for at in range(mention.end, limit):
+        if reading.words[at] in (",", ";"):
+            return False
+        if reading.codes[at] == PREPOSITION and reading.words[at] not in ("in", "of", "within", "as"):
+            return True
+    return False
+
+
+# Counts
+
+
+def _count_claims(reading: Reading, evidence: Evidence, vocabulary: Vocabulary) -> Iterator[Claim]:
+    counted: dict[frozenset[str], int] = {}
+    for mention in reading.mentions:
+        if mention.number is not None:
+            key = frozenset(mention.noun.things or mention.noun.members)
+            counted[key] = counted.get(key, 0) + 1
+    for mention in reading.mentions:
+        if (mention.number is None and not mention.at_least) or mention.is_modifier:
+            continue
+        if mention.mode != Mode.ASSERTED and not _is_presupposed(reading, mention):
+            continue
+        if mention.number is None and not _is_said_of_image(reading, mention):
+            continue  # "many dogs are friendly"
+        key = frozenset(mention.noun.things or mention.noun.members)
+        is_partition = counted.get(key, 0) > 1
+        if claim := _count(reading, mention, mention.number, evidence, vocabulary, is_partition):
+            yield claim
+
+
+def _count(
+    reading: Reading,
+    mention: Mention,
+    number: int | None,
+    evidence: Evidence,
+    vocabulary: Vocabulary,
+    is_partition: bool,
+    is_exhaustive: bool = False,
+) -> Claim | None:
+    noun = mention.noun
+    things = noun.names or noun.kind_of or noun.members
+    if not things or (not noun.things and not noun.members <= vocabulary.categories):
+        return None
+    words = reading.said(mention.first, mention.end)
+    regions = evidence.regions(noun)
+    total = sum(not region.is_crowd for region in regions)
+    is_open = any(thing in evidence.open_ended for thing in things)
+    if evidence.support(noun) is None:
+        return None  # the thing itself is unsupported, and said so
+
+    def claim(verdict: Verdict, why: str) -> Claim:
+        return Claim("count", words, "number" if number is not None else "quantity", verdict, why)
+
+    boxed = "1 box" if total == 1 else f"{total} boxes"
+    if number is None:
+        if total >= mention.at_least or is_open or any(thing in evidence.in_plural for thing in things):
+            return claim("supported" if total >= mention.at_least else "undecidable", boxed)
+        if not total or total >= 2 or not noun.names:
+            return claim("undecidable", boxed)
+        return claim("contradicted", boxed)
+    said = {n: c for thing in things for n, c in evidence.numbers.get(thing, {}).items()}
+    if number in said:
+        return claim("supported", f"caption {said[number]}")
+    if total == number and number > 0:
+        return claim("supported", boxed)
+    if not total:
+        is_part = any(whole in evidence.boxes or whole in evidence.said for whole in noun.wholes)
+        if is_part or not any(thing in evidence.said for thing in things):
+            return claim("undecidable", "parts, which nobody counts")
+        if not noun.things & vocabulary.categories and number == 1:
+            return claim("supported", "")
+        if said:
+            n, caption = next(iter(said.items()))
+            return claim("contradicted", f"caption {caption} says {n}")
+        if is_open or any(thing in evidence.in_plural for thing in things):
+            return claim("undecidable", "more than one, number unknown")
+        return claim("undecidable" if number == 1 else "unsupported", "no caption says how many")
+    if is_open and number > total:
+        return claim("undecidable", f"{boxed} and a group, number unknown")
+    if number > total:
+        return claim("contradicted", boxed)
+    if number == 1 and not is_exhaustive and not _is_only_one(reading, mention):
+        return claim("undecidable", boxed)
+    if not noun.names and noun.things:
+        return claim("undecidable", f"{boxed}, of which these are a kind")
+    if mention.is_subset or is_partition:
+        return claim("undecidable", "some of them")
+    if mention.is_modified and not is_exhaustive:
+        if said:
+            n, caption = next(iter(said.items()))
+            return claim("contradicted", f"{boxed}; caption {caption} says {n}")
+        return claim("undecidable", f"{boxed}, some of which these may be")
+    return claim("contradicted", boxed)
+
+
+def _is_only_one(reading: Reading, mention: Mention) -> bool:
+    words = reading.words[max(0, mention.first - 2) : mention.head]
+    return any(word in ("only", "single", "just", "exactly", "lone") for word in words)
+
+
+# Short answers: what the question is about, said of by the answer alone
+
+
+_HOW_MANY = re.compile(r"\bhow many\b", re.IGNORECASE)
+
+
+def _short_answers(
+    question: Reading, answer: Reading, evidence: Evidence, vocabulary: Vocabulary
+) -> Iterator[Claim]:
+    if how_many := _HOW_MANY.search(question.text):
+        asked = next((m for m in question.mentions if question.starts[m.head] > how_many.start()), None)
+        if asked is None or answer.modes[:1] == [Mode.SUPPOSED]:
+            return
+        begin, end = answer.sentences[0] if answer.sentences else (0, 0)
+        numbered = [m for m in answer.mentions if m.number is not None and m.head < end]
+        if not numbered:
+            for at in range(begin, end):
+                if answer.modes[at] != Mode.ASSERTED:
+                    return
+                number = number_of(answer.words[at])
+                if number is not None and answer.codes[at + 1 : at + 2] != [MODAL]:  # "One can see …"
+                    claim = _count(
+                        question,
+                        asked,
+                        number,
+                        evidence,
+                        vocabulary,
+                        False,
+                        is_exhaustive=not asked.is_modified,
+                    )
+                    if claim:
+                        yield claim._replace(words=answer.said(at, at + 1), rule="how many")
+                    return
+        return
+    # "Green.", "No, it is red and white.", "They are made of metal."
+    subject = next((m for m in question.mentions if not m.is_modifier and not _is_owner(question, m)), None)
+    if subject is None or not answer.sentences:
+        return
+    begin, end = answer.sentences[0]
+    if any(m.head < end and not m.is_modifier for m in answer.mentions):
+        return
+    if end - begin > 4 and not any(word in ("it", "they", "them") for word in answer.words[begin:end]):
+        return
+    for at in range(begin, end):
+        if answer.codes[at] == ATTRIBUTE and answer.modes[at] == Mode.ASSERTED:
+            attribute = vocabulary.attributes[answer.words[at]]
+            said = frozenset({question.words[subject.end - 1]})
+            yield from _attribute_claim(answer, Bound(attribute, at, at, at + 1, subject, said), evidence)
+
+
+def _is_owner(reading: Reading, mention: Mention) -> bool:
+    """`the man` in `the man's hat`."""
+    return reading.words[mention.end - 1].endswith("'s")
+
+
+# Colours and other attributes
+
+
+def _attribute_claim(reading: Reading, bound: Bound, evidence: Evidence) -> Iterator[Claim]:
+    attribute = bound.attribute
+    kind = "colour" if attribute.group == "colour" else "attribute"
+    words = reading.said(min(bound.first, bound.word), max(bound.end, bound.word + 1))
+    noun = bound.mention.noun if bound.mention else None
+    same_group = [said for said in evidence.attributes if said.attribute.group == attribute.group]
+    of_same = [said for said in same_group if _is_same(noun, bound.words, said)]
+
+    def claim(verdict: Verdict, why: str) -> Claim:
+        return Claim(kind, words, attribute.group, verdict, why)
+
+    for said in of_same:
+        if said.attribute.values & attribute.values:
+            yield claim("supported", f"caption {said.caption}")
+            return
+    if of_same and _is_one(bound.mention, evidence):
+        first = of_same[0]
+        if all(said.attribute.values & first.attribute.values for said in of_same):
+            yield claim("contradicted", f"caption {first.caption} says {min(first.attribute.values)}")
+            return
+    for said in same_group:
+        # "a man in red" where a caption has a red shirt, "a red roof" where it has a red house
+        if said.attribute.values & attribute.values and _is_part(noun, said.noun):
+            is_worn = noun is not None and "person" in noun.things
+            yield claim("supported" if is_worn else "undecidable", f"caption {said.caption}")
+            return
+    for value in attribute.values:
+        if caption := evidence.loose.get((attribute.group, value)):
+            yield claim("undecidable", f"caption {caption} has the word")
+            return
+    if not attribute.needs_caption:
+        yield claim("undecidable", "no caption says")
+        return
+    yield claim("unsupported", "no caption says so")
+
+
+def _is_same(noun: Noun | None, words: frozenset[str], said: SaidOf) -> bool:
+    """Whether a caption speaks of the same thing: not of a swan where a duck is meant."""
+    if words & said.words:
+        return True
+    if noun is None or said.noun is None or not noun.things & said.noun.things:
+        return False
+    return bool(noun.names or said.noun.names)
+
+
+def _is_part(one: Noun | None, other: Noun | None) -> bool:
+    """Whether one is a part of the other."""
+    if one is None or other is None:
+        return False
+    return bool(one.things & other.wholes or one.wholes & other.things)
+
+
+def _is_one(mention: Mention | None, evidence: Evidence) -> bool:
+    """Whether there is one such thing, as far as is known."""
+    if mention is None:
+        return True
+    return not mention.is_plural and not any(
+        len(evidence.boxes.get(thing, ())) > 1 or thing in evidence.in_plural or thing in evidence.open_ended
+        for thing in mention.noun.things
+    )
+
+
+def _asked_attributes(question: Reading, vocabulary: Vocabulary) -> Iterator[Bound]:
+    """`Is the cat black?`: what stands after its subject is asked of it."""
+    seen = set()
+    for bound in bound_attributes(question, vocabulary):
+        seen.add(bound.word)
+        yield bound
+    for mention in question.mentions:
+        at = mention.end
+        while at < len(question.words) and question.words[at] in ("mostly", "all", "both", "and", "or"):
+            at += 1
+        if at < len(question.words) and question.codes[at] == ATTRIBUTE and at not in seen:
+            attribute = vocabulary.attributes[question.words[at]]
+            yield Bound(
+                attribute, at, mention.head, at + 1, mention, frozenset({question.words[mention.end - 1]})
+            )
+
+
+# Yes and no
+
+
+_POLARITY = {"yes": "yes", "yeah": "yes", "yep": "yes", "indeed": "yes", "no": "no", "nope": "no"}
+_PICTURE = frozenset("image picture photo photograph scene frame shot view".split())
+_PREPOSITIONS_BUT_IN = frozenset("on at near under above below behind beside with left right next".split())
+_AUXILIARIES = frozenset("is are was were does do did has have can could isn't aren't".split())
+
+
+def _polarity(answer: Reading) -> str | None:
+    """Whether the answer begins with Yes or No: not `No dogs are there`."""
+    if not answer.words:
+        return None
+    polarity = _POLARITY.get(answer.words[0])
+    if (
+        polarity == "no"
+        and len(answer.words) > 1
+        and answer.words[1] not in (",", ".", ";", "!", "there", "it")
+    ):
+        return None
+    return polarity
+
+
+def _yes_no_question(question: Reading) -> Literal["presence", "statement"] | None:
+    """What kind of yes/no question is the last sentence, if it is one."""
+    if not question.sentences:
+        return None
+    begin, end = question.sentences[-1]
+    if question.words[begin] not in _AUXILIARIES:
+        return None
+    words = question.words[begin:end]
+    if len(words) < 2 or any(word in ("or", "nobody", "no", "not", "nothing", "without") for word in words):
+        return None
+    if words[-1] in _PICTURE and words[-3:-2] == ["in"] and not _PREPOSITIONS_BUT_IN.intersection(words):
+        return "presence"
+    if (
+        words[1] in ("there", "any")
+        or (
+            words[0] in ("does", "do", "can", "could")
+            and any(
+                word in ("have", "contain", "show", "include", "see", "feature", "depict")
+                for word in words[1:6]
+            )
+            and words[1] in ("the", "this", "you", "we")
+            and words[2:3]
+            and words[2] in ("image", "picture", "photo", "scene", "see", "photograph")
+        )
+        or (
+            any(w in ("visible", "present") for w in words[-6:])
+            and not any(
+                code == PREPOSITION and word not in ("in",)
+                for code, word in zip(question.codes[begin:end], words, strict=True)
+            )
+        )
+    ):
+        return "presence"
+    return "statement"
+
+
+def blind_spots(question: str, vocabulary: Vocabulary, captions: Sequence[str]) -> list[Claim]:
+    """What a question asks that nobody can know from boxes, and whether a caption speaks of it.
+
+    A question may be about several topics ("When was it taken?"): one that a caption speaks of will do.
+    """
+    found: list[Claim] = []
+    for topic, words in vocabulary.blind_spots.asked(question.replace("-", " ")):
+        for number, caption in enumerate(captions, 1):
+            if vocabulary.blind_spots.speaks_of(topic, caption.replace("-", " ")):
+                told = f"caption {number}"
+                return [Claim("blind_spot", words, topic, "supported", told, "question")]
+        told = "no caption speaks of it"
+        found.append(Claim("blind_spot", words, topic, "unsupported", told, "question"))
+    return found[:1]

@@ -1,0 +1,444 @@
+"""Reading English text by rule: which things it names, how many, what it says of them, and whether
+it asserts them or only supposes.
+
+No model and no parser: words are looked up, clauses are told apart by the words that open and
+close them. What is doubtful is read as supposed rather than asserted, since a check may only
+reject what a text clearly says.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import NamedTuple
+
+from datagen.checks.english import (
+    ATTRIBUTE,
+    BE,
+    CONJUNCTION,
+    DEFINITE,
+    DENIAL,
+    HEDGE,
+    INDEFINITE,
+    MARK,
+    MODAL,
+    NUMBER,
+    NUMBERS,
+    OTHER,
+    PREPOSITION,
+    PRONOUN,
+    QUANTIFIER,
+    RELATIVE,
+    SEEN,
+    SIDE,
+    STOP,
+    THERE,
+    VERB,
+)
+from datagen.checks.vocabulary import Noun, Vocabulary
+
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*(?:-[^\W\d_]+)*|\d+(?:[.:,]\d+)*(?:st|nd|rd|th)?|[^\s\w]|\n")
+
+
+class Mode(IntEnum):
+    """How a clause puts what it says."""
+
+    ASSERTED = 0
+    SUPPOSED = 1
+    """Hedged, hypothetical, a purpose, a comparison."""
+    DENIED = 2
+
+
+class Mention(NamedTuple):
+    """A thing named in a text: `the two brown dogs` names dogs."""
+
+    noun: Noun
+    first: int
+    """Index of its first word, determiner and adjectives included."""
+    head: int
+    """Index of the first word of the noun itself."""
+    end: int
+    """Index after its last word."""
+    is_plural: bool
+    number: int | None
+    """As stated; None where none is."""
+    at_least: int
+    """For `several`, `a few`, `a group of`: fewer than so many would not be called that. Else 0."""
+    is_definite: bool
+    """`the dog`, `its tail`: takes for granted that there is one."""
+    is_bare: bool
+    """Without determiner, number or quantifier."""
+    is_subset: bool
+    """`two of the dogs`, `another dog`, `the smaller dogs`: not all of them."""
+    is_modified: bool
+    """`two dogs lying on a rug`: there may be others that do not."""
+    is_modifier: bool
+    """Stands before another noun: `dog` in `dog bed`."""
+    mode: Mode
+    adjectives: tuple[int, ...]
+    """Indices of the words between determiner and noun."""
+
+
+@dataclass
+class Reading:
+    """A text, word by word."""
+
+    text: str
+    words: list[str]
+    """In lower case; marks are words of their own."""
+    codes: list[int]
+    modes: list[Mode]
+    sentences: list[tuple[int, int]]
+    mentions: list[Mention]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each word begins in the text."""
+        return [match.start() for match in _TOKEN.finditer(_plain(self.text))]
+
+    def said(self, first: int, end: int) -> str:
+        """The text's own characters from one word to before another."""
+        return self.text[self.starts[first] : self.starts[end - 1] + len(self.words[end - 1])]
+
+
+# `at least` of a quantifier: fewer would not be called that.
+_AT_LEAST = {
+    "several": 2, "many": 3, "multiple": 2, "numerous": 3, "few": 2, "couple": 2, "various": 2,
+    "countless": 3, "lots": 3, "plenty": 3, "dozens": 12, "group": 2, "bunch": 2, "herd": 2,
+    "flock": 2, "crowd": 3, "number": 2, "variety": 2, "collection": 2, "row": 2, "stack": 2,
+    "pile": 2, "handful": 2,
+}  # fmt: skip
+_WANTED = frozenset("needed required necessary useful important helpful essential".split())
+# "a second dog": there are two at least.
+_ORDINALS = {"first": 1, "another": 2, "second": 2, "third": 3, "fourth": 4}
+_EXACTLY = {"pair": 2, "trio": 3, "duo": 2, "dozen": 12, "both": 2}
+_AFTER_TO = frozenset({DEFINITE, INDEFINITE, NUMBER, SIDE, ATTRIBUTE, PRONOUN, QUANTIFIER, OTHER})
+_ROUGHLY = frozenset(("than over about around approximately roughly nearly almost least most under").split())
+# After a comma, such a word begins a clause of its own.
+_JOINS = frozenset("and while but with whereas as".split())
+_OPENS = frozenset({DEFINITE, INDEFINITE, NUMBER, QUANTIFIER, THERE, OTHER})
+_NOT_A_NOUN = re.compile(r".*(?:ing|ed|ly|ful|able|ible|ous|est|wards?)$")
+
+
+def read(text: str, vocabulary: Vocabulary) -> Reading:
+    """Read a text."""
+    words = _TOKEN.findall(_plain(text).lower())
+    code_of = vocabulary.codes.get
+    codes = [code_of(word, 0) or (NUMBER if word[0].isdigit() else 0) for word in words]
+    sentences = _sentences(codes)
+    reading = Reading(text, words, codes, _modes(words, codes, sentences), sentences, [])
+    _find_mentions(reading, vocabulary)
+    return reading
+
+
+def _plain(text: str) -> str:
+    """The text with every letter in its place, without accents: `café` is written both ways."""
+    return text if text.isascii() else "".join(map(_without_accent, text))
+
+
+def _without_accent(letter: str) -> str:
+    if letter == "’":
+        return "'"
+    plain = unicodedata.normalize("NFD", letter)[0]
+    return plain if len(plain.lower()) == 1 else " "
+
+
+def number_of(word: str) -> int | None:
+    """The number a word states: `three`, `3`; None for `10:30`, `2nd`, `1,5`."""
+    if word in NUMBERS:
+        return NUMBERS[word]
+    return int(word) if word.isdecimal() and len(word) <= 3 else None
+
+
+def _sentences(codes: Sequence[int]) -> list[tuple[int, int]]:
+    found = []
+    begin = 0
+    for at, code in enumerate(codes):
+        if code == STOP:
+            if at > begin:
+                found.append((begin, at))
+            begin = at + 1
+    if len(codes) > begin:
+        found.append((begin, len(codes)))
+    return found
+
+
+def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]]) -> list[Mode]:
+    """The mode of each word: what it is said under."""
+    asserted, supposed, denied = Mode.ASSERTED, Mode.SUPPOSED, Mode.DENIED
+    modes = [asserted] * len(words)
+    for begin, end in sentences:
+        mode = asserted
+        # "If it rains, …", "To carry them, …": fronted, and over at the comma.
+        fronted = words[begin] in ("if", "when", "to", "whether", "by", "for")
+        if fronted:
+            mode = supposed
+        for at in range(begin, end):
+            code = codes[at]
+            if code == MARK:
+                opens = at + 2 < end and words[at + 1] in _JOINS and codes[at + 2] in _OPENS
+                if words[at] == "," and fronted:
+                    mode, fronted = asserted, False
+                elif words[at] in (";", "(", ")") or (words[at] == "," and (mode == denied or opens)):
+                    mode = asserted
+            elif code == CONJUNCTION:
+                word = words[at]
+                if word in ("while", "whereas", "but") or (
+                    mode == denied and word != "or" and at + 1 < end and codes[at + 1] in _OPENS
+                ):
+                    mode = asserted
+            elif code == HEDGE:
+                # "like a", "need to": the rest of the clause; "ready" and its kin only before "to".
+                if words[at] not in ("ready", "prepared", "eager") or _is(words, at + 1, "to"):
+                    mode = supposed
+            elif code == MODAL:
+                if not _is_seeing(words, at + 1, end):
+                    mode = supposed
+            elif code == DENIAL:
+                if words[at] == "not" and _is(words, at + 1, "only"):
+                    pass
+                elif words[at] == "no" and _is(words, at + 1, "longer"):
+                    mode = supposed
+                elif mode != supposed or words[at] in ("no", "without"):
+                    mode = denied
+            elif code == PREPOSITION and mode == asserted:
+                word = words[at]
+                following = words[at + 1] if at + 1 < end else ""
+                if (word == "to" and at + 1 < end and _is_infinitive(words, codes, at)) or (
+                    word == "for" and following.endswith("ing")
+                ):
+                    modes[at] = mode
+                    mode = supposed
+                    continue
+                if (
+                    word == "as"
+                    and not (at > begin and words[at - 1] == "such")
+                    and (
+                        following in ("if", "though")
+                        or (following in ("a", "an") and BE not in codes[at : at + 5])
+                    )
+                ):
+                    mode = supposed
+            modes[at] = mode
+    return modes
+
+
+def _is(words: list[str], at: int, word: str) -> bool:
+    return at < len(words) and words[at] == word
+
+
+def _is_seeing(words: list[str], at: int, end: int) -> bool:
+    """`can be seen`, `can also see`: not a supposition."""
+    for word in words[at : min(at + 4, end)]:
+        if word in ("seen", "see", "spotted", "observed", "noticed", "found", "spot", "observe"):
+            return True
+    return False
+
+
+def _is_infinitive(words: list[str], codes: list[int], at: int) -> bool:
+    """Whether `to` opens an infinitive rather than a place: `to catch`, against `next to the`."""
+    if codes[at + 1] in _AFTER_TO or words[at + 1][0].isdigit():
+        return False
+    return at == 0 or words[at - 1] not in ("next", "close", "adjacent", "attached", "similar", "due")
+
+
+def _find_mentions(reading: Reading, vocabulary: Vocabulary) -> None:
+    words, codes = reading.words, reading.codes
+    spelled = words
+    if "'s" in reading.text or "’s" in reading.text:
+        spelled = [
+            word[:-2] if word.endswith("'s") and not code else word
+            for word, code in zip(words, codes, strict=True)
+        ]
+    opens = vocabulary.opens_phrase
+    for begin, limit in reading.sentences:
+        at = begin
+        while at < limit:
+            if spelled[at] not in opens:
+                at += 1
+                continue
+            found = vocabulary.find(spelled, at)
+            if found is None:
+                at += 1
+                continue
+            size, noun, is_plural = found
+            end = at + size
+            if noun is None:
+                at = end
+            elif size == 1 and codes[at] and not _is_noun_here(words, codes, at):
+                at += 1
+            else:
+                is_possessive = spelled[at] is not words[at]
+                reading.mentions.append(
+                    _mention(reading, vocabulary, noun, begin, at, end, limit, is_plural, is_possessive)
+                )
+                at = end
+
+
+def _is_noun_here(words: list[str], codes: list[int], at: int) -> bool:
+    """A name that is another word as well: `orange`, `watch`, `back`."""
+    before = codes[at - 1] if at else 0
+    after = codes[at + 1] if at + 1 < len(words) else MARK
+    if codes[at] == ATTRIBUTE:
+        # "an orange on", "oranges": a fruit; "an orange shirt", "it is orange": a colour.
+        is_before_noun = after in (0, ATTRIBUTE) and not _ends_noun_phrase(words, at + 1)
+        return before in (DEFINITE, INDEFINITE, NUMBER) and not is_before_noun
+    return (
+        before in (DEFINITE, INDEFINITE, NUMBER, ATTRIBUTE, QUANTIFIER, OTHER, PREPOSITION)
+        and codes[at] != SIDE
+    )
+
+
+def _ends_noun_phrase(words: list[str], at: int) -> bool:
+    """Whether a word that no list has cannot be the noun that the words before it describe."""
+    return _NOT_A_NOUN.fullmatch(words[at]) is not None
+
+
+def _mention(
+    reading: Reading,
+    vocabulary: Vocabulary,
+    noun: Noun,
+    begin: int,
+    head: int,
+    end: int,
+    limit: int,
+    is_plural: bool,
+    is_possessive: bool,
+) -> Mention:
+    words, codes = reading.words, reading.codes
+    # To the left: adjectives, then number, quantifier or determiner.
+    first = head
+    adjectives: list[int] = []
+    number: int | None = None
+    at_least = 0
+    is_definite = is_subset = has_determiner = False
+    at = head - 1
+    while at >= begin and head - at <= 6:
+        code, word = codes[at], words[at]
+        if code == ATTRIBUTE or (code == 0 and number is None and not has_determiner):
+            if code == 0 and head - at > 3:
+                break
+            if code == 0 and word.endswith(("ing", "'s")):
+                break
+            adjectives.append(at)
+        elif (code == CONJUNCTION or word == ",") and adjectives and codes[at - 1] == ATTRIBUTE:
+            pass
+        elif code == NUMBER and number is None:
+            number = number_of(word)
+            if number is None:
+                break
+            if at > begin and words[at - 1] in _ROUGHLY:
+                number, at_least = None, 1
+                has_determiner = True
+        elif code == OTHER or word in _ORDINALS:
+            is_subset = True
+            if word in _ORDINALS and not is_plural:
+                at_least = _ORDINALS[word]
+                has_determiner = has_determiner or word == "another"
+        elif code == QUANTIFIER:
+            at_least = at_least or _AT_LEAST.get(word, 0)
+            if word in _EXACTLY:
+                number = _EXACTLY[word]
+                if word == "dozen" and words[max(begin, at - 2) : at] == ["than", "a"]:
+                    number, at_least = None, 12
+        elif code == DEFINITE:
+            is_definite = has_determiner = True
+            if word == "both" and number is None:
+                number = 2
+            first = at
+            at -= 1
+            break
+        elif code == INDEFINITE:
+            has_determiner = True
+        elif word == "of" and at > begin:
+            before = words[at - 1]
+            if before in _AT_LEAST or before in _EXACTLY:
+                # "a group of dogs", "a pair of dogs"
+                at_least = at_least or _AT_LEAST.get(before, 0)
+                number = _EXACTLY.get(before) if number is None else number
+                first = at - 1
+                at -= 2
+                continue
+            if codes[at - 1] == NUMBER or before in ("some", "many", "several", "most", "few", "each", "any"):
+                is_subset = True
+            break
+        else:
+            break
+        first = at
+        at -= 1
+    if at >= begin and words[at] == "of" and is_definite and at > begin:
+        is_subset = is_subset or codes[at - 1] == NUMBER or words[at - 1] in ("some", "many", "several")
+    if any(words[index] in ("single", "lone", "solitary") for index in adjectives):
+        number = 1
+    before = words[at] if at >= begin else ""
+    if (
+        number == 1
+        and first < len(words)
+        and words[first] == "one"
+        and before not in ("only", "just", "exactly")
+    ):
+        # "one dog on the left …": one of several, as a rule
+        is_subset = is_subset or not (at >= begin and codes[at] == BE)
+    # To the right: another noun makes it a modifier.
+    is_modifier = is_modified = False
+    if not is_possessive and end < limit:
+        following = words[end]
+        code = codes[end]
+        if following in vocabulary.modified_heads:
+            is_modifier = not is_plural and "person" not in noun.things
+        elif is_plural and not noun.kind_of:
+            pass
+        elif code in (0, ATTRIBUTE):
+            found = vocabulary.find(words, end)
+            # "a giraffe head": naming the part names the whole
+            is_part = (
+                found is not None and found[1] is not None and bool(found[1].wholes and not found[1].names)
+            )
+            is_modifier = found is not None and not is_part
+            if code == 0 and found is None:
+                is_modifier = not (_ends_noun_phrase(words, end) or _is_verb(words, codes, first, end, limit))
+        if not is_modifier:
+            is_modified = code in (PREPOSITION, RELATIVE, VERB) or following.endswith(("ing", "ed"))
+            if code in (SEEN, BE, THERE) or (code == PREPOSITION and _leads_to_frame(words, end, limit)):
+                is_modified = False
+    mode = reading.modes[head]
+    if not is_definite and mode == Mode.ASSERTED:
+        # "A person could trip": nobody in particular.
+        for ahead in range(end, limit):
+            if (codes[ahead] == MODAL and not _is_seeing(words, ahead + 1, limit)) or words[ahead] in (
+                "seems",
+                "seem",
+            ):
+                mode = Mode.SUPPOSED
+            elif codes[ahead] not in (MARK, VERB, BE, CONJUNCTION, RELATIVE) or words[ahead] in ("or", "and"):
+                continue
+            break
+    if (at >= begin and words[at] == "or") or (end < limit and words[end] == "or"):
+        mode = max(mode, Mode.SUPPOSED)
+    is_bare = not (has_determiner or is_possessive or number is not None or at_least)
+    return Mention(
+        noun, first, head, end, is_plural, number, at_least, is_definite, is_bare, is_subset,
+        is_modified, is_modifier, mode, tuple(reversed(adjectives)),
+    )  # fmt: skip
+
+
+def _is_verb(words: list[str], codes: list[int], first: int, at: int, limit: int) -> bool:
+    """Whether a word in -s after a noun is what the noun does (`a clock reminds everybody`), not a
+    plural that the noun describes (`the key elements`)."""
+    if not words[at].endswith("s") or words[at].endswith("ss"):
+        return False
+    if words[first] in ("a", "an"):
+        return True
+    return at + 1 < limit and codes[at + 1] in (DEFINITE, INDEFINITE, PRONOUN)
+
+
+def _leads_to_frame(words: list[str], at: int, limit: int) -> bool:
+    """`in the image`, `in total`: says nothing that only some of them might do."""
+    return words[at] == "in" and any(
+        word in ("image", "picture", "photo", "photograph", "scene", "frame", "total", "view", "shot")
+        for word in words[at + 1 : min(at + 3, limit)]
+    )
