@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import importlib.metadata
 import itertools
@@ -26,13 +25,13 @@ from datagen.emit import (
     run_files,
     sample_id,
 )
-from datagen.judging import Checking, Dropped, Judge, Judged
+from datagen.judging import Checking, Judge, Judged
 from datagen.ledger import Ledger, Outcome, Spent
 from datagen.parsing import reply_text
 from datagen.planning import Plan, nothing_planned, run_settings
 from datagen.prompting import Pack, load_pack, pack_from_files
 from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Rejected, Turn, Unit
-from datagen.sample_set import SampleSet
+from datagen.sample_set import Accepted, LeftOutOfSet, SampleSet
 from schemas import Accounting, Found, LlavaRecord, Rejection, RunManifest, SampleVerdict, TurnVerdict
 from schemas.run import ClaimVerdict, Cost, TokenUsage
 
@@ -78,13 +77,13 @@ class _Books:
         if not judged.checked:
             return
         claims, faults = self._found[unit.response_type]
-        dropped = {dropped.turn for dropped in judged.dropped}
+        dropped = {dropped.at for dropped in judged.dropped}
         verdicts = []
-        for turn, checked in zip(judged.turns, judged.checked, strict=True):
+        for at, checked in enumerate(judged.checked):
             for claim in checked.claims:
                 claims[claim.kind, claim.verdict] += 1
             faults.update({(fault.reason, fault.rule) for fault in checked.faults})
-            is_kept = outcome == "emitted" and turn not in dropped
+            is_kept = outcome == "emitted" and at not in dropped
             verdicts.append(_turn_verdict(checked, is_kept))
         self._emission.add(
             VERDICTS, SampleVerdict.model_construct(id=sample_id(unit), outcome=outcome, turns=verdicts)
@@ -207,8 +206,8 @@ def finish(
                 judged = _judge(outcome, judge, books, complaints, may_complain)
                 if judged is not None:
                     candidates.append((outcome, judged))
-            for outcome, judged, repeated in sample_set.without_repeats(candidates):
-                _emit(outcome, judged, repeated, sample_set, emission, books)
+            for (outcome, _), settled in zip(candidates, sample_set.accept(candidates), strict=True):
+                _emit(outcome, settled, sample_set, emission, books)
         accounting = books.accounting()
         planned = {name: progress.planned for name, progress in ledger.progress().items()}
         if {name: count.planned for name, count in accounting.items() if count.planned} != planned:
@@ -265,10 +264,12 @@ def _judge(
 
     judged = read(body)
     rejected = judged if isinstance(judged, Rejected) else judged.rejected
-    if rejected is not None and outcome.second_body is not None:
-        body = outcome.second_body
-        judged = read(body)
-        rejected = judged if isinstance(judged, Rejected) else judged.rejected
+    if outcome.second_body is not None and (rejected is not None or judge.checking != "enforce"):
+        # It was asked for because the first was unfit, which only enforcing says again.
+        second = read(outcome.second_body)
+        if rejected is not None or isinstance(second, Judged):
+            body, judged = outcome.second_body, second
+            rejected = judged if isinstance(judged, Rejected) else judged.rejected
     if rejected is None:
         assert isinstance(judged, Judged)
         return judged
@@ -289,33 +290,26 @@ _RULE = re.compile(r" \(rule: .*?\)(?=;|$)", re.DOTALL)
 
 def _emit(
     outcome: Outcome,
-    judged: Judged,
-    repeated: Sequence[Dropped] | Rejected,
+    settled: Accepted | LeftOutOfSet,
     sample_set: SampleSet,
     emission: Emission,
     books: _Books,
 ) -> None:
-    """Emit a sample without the turns that repeat others, or write down why it is none."""
-    unit = outcome.unit
-    if isinstance(repeated, Rejected):
-        books.not_emitted(unit, "duplicate", repeated, _as_text(judged.kept))
-        books.looked_at(unit, judged, "duplicate")
+    """Emit an accepted sample, or write down why it is none."""
+    unit, judged = outcome.unit, settled.judged
+    if isinstance(settled, LeftOutOfSet):
+        books.not_emitted(unit, settled.outcome, settled.why, _as_text(judged.kept_turns))
+        books.looked_at(unit, judged, settled.outcome)
         return
-    gone = {dropped.turn for dropped in repeated}
-    turns = tuple(turn for turn in judged.kept if turn not in gone)
-    if over := sample_set.over_quota(unit.response_type, turns):
-        books.not_emitted(unit, "rejected", Rejected("quotas", "over_quota", over), _as_text(turns))
-        books.looked_at(unit, judged, "rejected")
-        return
-    judged = dataclasses.replace(judged, dropped=(*judged.dropped, *repeated))
+    turns = judged.kept_turns
     books.emitted(unit)
     books.looked_at(unit, judged, "emitted")
     record = instruction_record(unit, outcome.annotation.file_name, turns)
     emission.add(f"{unit.response_type}.json", record)
     emission.add(COMBINED, record)
-    sample_set.add(unit.response_type, sample_id(unit), turns)
-    for turn, why in judged.dropped:
-        books.turn_dropped(unit, why, turn)
+    sample_set.measure(unit.response_type, sample_id(unit), turns)
+    for dropped in judged.dropped:
+        books.turn_dropped(unit, dropped.why, dropped.turn)
 
 
 _CHUNK = 512

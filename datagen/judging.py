@@ -30,6 +30,8 @@ _FAULTS_TOLD = 3
 class Dropped(NamedTuple):
     """A turn of a sample that is kept without it."""
 
+    at: int
+    """Which of the reply's turns, from 0; the one after the last for one that was cut off."""
     turn: Turn
     why: Rejected
 
@@ -42,10 +44,15 @@ class Judged:
     """As the teacher wrote them."""
     checked: tuple[Checked, ...]
     """What each turn was found to be; empty where nothing is checked."""
-    kept: tuple[Turn, ...]
+    kept: tuple[int, ...]
+    """Which turns are kept, from 0."""
     dropped: tuple[Dropped, ...]
     rejected: Rejected | None
     """Why nothing is kept."""
+
+    @property
+    def kept_turns(self) -> tuple[Turn, ...]:
+        return tuple(self.turns[at] for at in self.kept)
 
 
 class Judge:
@@ -102,7 +109,7 @@ class Judge:
         judged = self.turns(response_type, parsed.turns, evidence, question_is_drawn=question is not None)
         if parsed.cut_off and not judged.rejected:
             detail = f"turn {len(parsed.turns) + 1}: the reply hit its token limit"
-            cut_off = Dropped(parsed.cut_off, Rejected("parsing", "cut_off", detail))
+            cut_off = Dropped(len(parsed.turns), parsed.cut_off, Rejected("parsing", "cut_off", detail))
             return dataclasses.replace(judged, dropped=(*judged.dropped, cut_off))
         return judged
 
@@ -121,15 +128,16 @@ class Judge:
                 if IMAGE_TOKEN in text:
                     why = Rejected("checks", "image_token_in_text", f"{where} {number}")
                     return Judged(turns, (), (), (), why)
+        everything = tuple(range(len(turns)))
         if self.checking == "off":
-            return Judged(turns, (), turns, (), None)
+            return Judged(turns, (), everything, (), None)
         checks = self._checks[response_type]
         known = evidence() if checks.needs_evidence else None
         checked = tuple(checks(turns, known, question_is_drawn=question_is_drawn))
         unfit = {at: _why(each.faults, at + 1) for at, each in enumerate(checked) if each.faults}
         policy = self.pack.types[response_type].on_reject
         if not unfit or self.checking == "flag" or policy == "flag":
-            return Judged(turns, checked, turns, (), None)
+            return Judged(turns, checked, everything, (), None)
         if policy != "drop_turn" or len(unfit) == len(turns):
             return Judged(turns, checked, (), (), _together(unfit))
         for at in dropped_with(turns, unfit, self.vocabulary):
@@ -138,8 +146,8 @@ class Judge:
             )
         if len(unfit) == len(turns):
             return Judged(turns, checked, (), (), _together(unfit))
-        kept = tuple(turn for at, turn in enumerate(turns) if at not in unfit)
-        dropped = tuple(Dropped(turns[at], unfit[at]) for at in sorted(unfit))
+        kept = tuple(at for at in everything if at not in unfit)
+        dropped = tuple(Dropped(at, turns[at], unfit[at]) for at in sorted(unfit))
         return Judged(turns, checked, kept, dropped, None)
 
 

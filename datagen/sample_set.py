@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from datagen.checks import Vocabulary
 from datagen.dedup import Candidate, Embed, Repeat, Repeats, Settings, load_embed
@@ -50,6 +52,20 @@ def why_repeat(repeat: Repeat) -> Rejected:
     return Rejected("dedup", f"{repeat.how}_{repeat.scope}", f"{what}{said} {repeat.of}")
 
 
+class Accepted(NamedTuple):
+    """A sample that is in the set, without the turns that repeat others."""
+
+    judged: Judged
+
+
+class LeftOutOfSet(NamedTuple):
+    """A sample that is not."""
+
+    judged: Judged
+    outcome: Literal["duplicate", "rejected"]
+    why: Rejected
+
+
 class SampleSet:
     """Samples as they are accepted, in an order that follows from themselves."""
 
@@ -69,48 +85,57 @@ class SampleSet:
             aims[name] = SetAims(answers, each.answer_words, bool(each.questions))
         self._usefulness = Usefulness(aims, sorted(vocabulary.categories), self._names_in)
 
-    def without_repeats(
-        self, judged: Sequence[tuple[Outcome, Judged]]
-    ) -> Iterator[tuple[Outcome, Judged, list[Dropped] | Rejected]]:
-        """Each sample with the turns that repeat others, or why all of it does."""
-        candidates = [
-            Candidate(
-                sample_id(outcome.unit),
-                outcome.unit.image_id,
-                outcome.unit.response_type,
-                each.kept,
-                question_is_drawn=outcome.question is not None,
-                is_description=outcome.question is not None,
-            )
-            for outcome, each in judged
-        ]
-        for (outcome, each), repeats in zip(judged, self._repeats.find(candidates), strict=True):
-            whole = [repeat for repeat in repeats if repeat.turn is None]
-            if whole:
-                yield outcome, each, why_repeat(whole[0])
+    def accept(self, samples: Sequence[tuple[Outcome, Judged]]) -> Iterator[Accepted | LeftOutOfSet]:
+        """What becomes of each sample, in their order."""
+        has_quota = any(
+            each.most is not None or each.most_per_category is not None for each in self._types.values()
+        )
+        # A quota decides before a sample is remembered as one that others may repeat, so with quotas
+        # they are looked at one by one.
+        step = 1 if has_quota else max(1, len(samples))
+        for begin in range(0, len(samples), step):
+            chunk = samples[begin : begin + step]
+            if has_quota and (over := self._over_quota(*chunk[0])):
+                yield LeftOutOfSet(chunk[0][1], "rejected", Rejected("quotas", "over_quota", over))
                 continue
-            yield (
-                outcome,
-                each,
-                [
-                    Dropped(each.kept[repeat.turn], why_repeat(repeat))
-                    for repeat in repeats
-                    if repeat.turn is not None
-                ],
-            )
+            found = self._repeats.find([self._candidate(*sample) for sample in chunk])
+            for (outcome, judged), repeats in zip(chunk, found, strict=True):
+                settled = _without(judged, repeats)
+                if has_quota and isinstance(settled, Accepted):
+                    self._quotas.count(outcome.unit.response_type, self._categories(settled.judged))
+                yield settled
 
-    def over_quota(self, response_type: str, turns: Sequence[Turn]) -> str | None:
-        """Why a sample is one too many; None for one that is now counted."""
-        each = self._types[response_type]
-        if each.most is None and each.most_per_category is None:
-            return None
-        named = {name for turn in turns for text in turn for name in self._names_in(text)}
-        return self._quotas.over(response_type, named)
+    def _candidate(self, outcome: Outcome, judged: Judged) -> Candidate:
+        return Candidate(
+            sample_id(outcome.unit),
+            outcome.unit.image_id,
+            outcome.unit.response_type,
+            judged.kept_turns,
+            question_is_drawn=outcome.question is not None,
+            is_description=outcome.question is not None,
+        )
 
-    def add(self, response_type: str, sample: str, turns: Sequence[Turn]) -> None:
+    def _over_quota(self, outcome: Outcome, judged: Judged) -> str | None:
+        return self._quotas.over(outcome.unit.response_type, self._categories(judged))
+
+    def _categories(self, judged: Judged) -> set[str]:
+        return {name for turn in judged.kept_turns for text in turn for name in self._names_in(text)}
+
+    def measure(self, response_type: str, sample: str, turns: Sequence[Turn]) -> None:
         """Measure an accepted sample."""
         self._usefulness.add(response_type, sample, turns)
 
     def report(self) -> dict[str, SetReport]:
         """By response type."""
         return self._usefulness.report()
+
+
+def _without(judged: Judged, repeats: Sequence[Repeat]) -> Accepted | LeftOutOfSet:
+    """A sample without its turns that repeat others."""
+    whole = [repeat for repeat in repeats if repeat.turn is None]
+    if whole:
+        return LeftOutOfSet(judged, "duplicate", why_repeat(whole[0]))
+    gone = {judged.kept[repeat.turn]: why_repeat(repeat) for repeat in repeats if repeat.turn is not None}
+    dropped = [Dropped(at, judged.turns[at], why) for at, why in gone.items()]
+    kept = tuple(at for at in judged.kept if at not in gone)
+    return Accepted(dataclasses.replace(judged, kept=kept, dropped=(*judged.dropped, *dropped)))

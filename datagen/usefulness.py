@@ -412,7 +412,7 @@ class Quotas:
         self._naming: dict[str, Counter[str]] = {name: Counter() for name in most_per_category}
 
     def over(self, response_type: str, categories: Collection[str]) -> str | None:
-        """Which quota keeps this sample out; None where it is accepted, and counted.
+        """Which quota keeps this sample out; None where there is room for it, which `count` takes.
 
         Samples are to be shown in a fixed order, so that what is accepted does not depend on the order
         of replies.
@@ -426,9 +426,13 @@ class Quotas:
             if names and all(naming[name] >= cap for name in names):
                 full = ", ".join(f"{naming[name]:,} that name {name}" for name in names)
                 return f"already accepted: {full} (most_per_category = {cap})"
-            naming.update(names)
-        self._accepted[response_type] += 1
         return None
+
+    def count(self, response_type: str, categories: Collection[str]) -> None:
+        """Count a sample that was accepted."""
+        self._accepted[response_type] += 1
+        if response_type in self._naming:
+            self._naming[response_type].update(set(categories))
 
 
 def _words(text: str) -> list[str]:

@@ -105,7 +105,10 @@ class Evidence:
         implied = vocabulary.implied
         before = ""
         for word in reading.words:
-            for key in (word, f"{before} {word}"):
+            keys = [word] if word in implied else []
+            if before in vocabulary.opens_implied:
+                keys.append(f"{before} {word}")
+            for key in keys:
                 for words in implied.get(key, ()):
                     noun = vocabulary.noun(words)
                     if noun is not None and noun.members and not noun.things:
@@ -133,6 +136,12 @@ class Evidence:
                     self.numbers.setdefault(thing, {}).setdefault(mention.number, number)
             if noun.members and not noun.things:
                 groups.append((noun, number))
+            if "of" in reading.words[mention.head : mention.end]:  # "glass of beer"
+                at = reading.words.index("of", mention.head) + 1
+                found = vocabulary.find(reading.words, at)
+                if found is not None and found[1] is not None:
+                    for thing in found[1].things:
+                        self.said.setdefault(thing, number)
         bound_words = set()
         for bound in bound_attributes(reading, vocabulary):
             attribute = bound.attribute
@@ -143,7 +152,8 @@ class Evidence:
                 self._add_loose(attribute, number)
         for at, code in enumerate(reading.codes):
             if code == ATTRIBUTE and at not in bound_words:
-                self._add_loose(vocabulary.attributes[reading.words[at]], number)
+                for attribute in vocabulary.attributes[reading.words[at]]:
+                    self._add_loose(attribute, number)
 
     def _add_loose(self, attribute: AttributeWord, caption: int) -> None:
         for value in attribute.values:
@@ -207,17 +217,28 @@ def bound_attributes(reading: Reading, vocabulary: Vocabulary) -> Iterator[Bound
     if ATTRIBUTE not in codes:
         return
     by_adjective = {at: mention for mention in reading.mentions for at in mention.adjectives}
+    by_first = {mention.first: mention for mention in reading.mentions}
     by_end = {mention.end: mention for mention in reading.mentions}
     inside = {at for mention in reading.mentions for at in range(mention.head, mention.end)}
+    for mention in reading.mentions:
+        yield from _within_phrase(reading, vocabulary, mention)
     for begin, limit in reading.sentences:
         for at in range(begin, limit):
             if codes[at] != ATTRIBUTE or at in inside:
                 continue
-            attribute = vocabulary.attributes[words[at]]
-            mention = by_adjective.get(at)
-            if mention is not None and not mention.is_modifier:
-                said = frozenset({words[mention.end - 1]})
-                yield Bound(attribute, at, at, mention.end, mention, said)
+            attributes = vocabulary.attributes[words[at]]
+            described = by_adjective.get(at)
+            if described is not None and not described.is_modifier:
+                said = frozenset({words[described.end - 1]})
+                of = (
+                    by_first.get(described.end + 1)
+                    if words[described.end : described.end + 1] == ["of"]
+                    else None
+                )
+                if of is not None and not described.noun.names:
+                    described = of  # "the orange paint of the bus"
+                for attribute in attributes:
+                    yield Bound(attribute, at, at, described.end, described, said)
                 continue
             # "a green meadow": a noun in no vocabulary
             end = at + 1
@@ -231,13 +252,32 @@ def bound_attributes(reading: Reading, vocabulary: Vocabulary) -> Iterator[Bound
                 if not _OF_THE_PICTURE.intersection(nouns) and (
                     end == limit or words[end] not in _OF_THE_PICTURE
                 ):
-                    yield Bound(attribute, at, at, end, None, frozenset(nouns))
+                    # "the orange paint of the bus"
+                    of = by_first.get(end + 1) if end < limit and words[end] == "of" else None
+                    for attribute in attributes:
+                        yield Bound(attribute, at, at, of.end if of else end, of, frozenset(nouns))
                 continue
             if end < limit and words[end] in _OF_THE_PICTURE:
                 continue
             subject = by_end.get(at) or _subject(reading, by_end, begin, at)
             if subject is not None:
-                yield Bound(attribute, at, subject.head, at + 1, subject, frozenset({words[subject.end - 1]}))
+                said = frozenset({words[subject.end - 1]})
+                for attribute in attributes:
+                    yield Bound(attribute, at, subject.head, at + 1, subject, said)
+
+
+def _within_phrase(reading: Reading, vocabulary: Vocabulary, mention: Mention) -> Iterator[Bound]:
+    """`metal` in `a metal bench`, which is a phrase of its own but still a bench."""
+    words, head = reading.words, mention.head
+    if mention.end - head < 2 or reading.codes[head] != ATTRIBUTE:
+        return
+    rest = vocabulary.find(words, head + 1)
+    if rest is None or rest[0] != mention.end - head - 1 or rest[1] is None:
+        return
+    if rest[1].things & mention.noun.things:
+        said = frozenset({words[mention.end - 1]})
+        for attribute in vocabulary.attributes[words[head]]:
+            yield Bound(attribute, head, head, mention.end, mention, said)
 
 
 _MADE = ("made", "painted", "colored", "coloured", "dressed", "clad", "crafted", "constructed", "built")
@@ -268,7 +308,10 @@ def _subject(reading: Reading, by_end: dict[int, Mention], begin: int, at: int) 
         while end > begin and codes[end - 1] in (ADVERB, BE):
             end -= 1
         if end in by_end:
-            return by_end[end]
+            subject = by_end[end]
+            # "the bow of the bear is red": the bow is
+            is_owner = subject.first > begin and words[subject.first - 1] == "of"
+            return by_end.get(subject.first - 1) if is_owner else subject
         before = [m for m in reading.mentions if begin <= m.head and m.end <= end]
         if not before or codes[back] == PREPOSITION:
             return None

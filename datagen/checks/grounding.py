@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, THERE
+from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, SIDE, THERE
 from datagen.checks.evidence import Bound, Evidence, SaidOf, bound_attributes
 from datagen.checks.positions import position_claims, size_claims
 from datagen.checks.reading import Mention, Mode, Reading, number_of, read
@@ -99,40 +99,56 @@ class Grounding:
                 continue
             if mention.mode == Mode.SUPPOSED and not _is_presupposed(answer, mention):
                 continue
+            if (gone := _not_visible(answer, mention, evidence)) is not None:
+                yield gone
+                continue
+            if not mention.is_definite and answer.words[mention.end : mention.end + 2] in _ARE_NOT:
+                continue  # "knee pads are not in sight"
             if claim := _object_claim(answer, mention, evidence, self.vocabulary, "named"):
                 if may_speculate and claim.verdict == "unsupported" and self._is_of_world(answer, mention):
                     claim = claim._replace(verdict="undecidable", evidence="of the world, not of the image")
                 yield claim
-        yield from _not_visible(answer, evidence)
         yield from _count_claims(answer, evidence, self.vocabulary)
         yield from _short_answers(question, answer, evidence, self.vocabulary)
         yield from position_claims(answer, question, evidence, self.vocabulary, self.frame)
         yield from size_claims(answer, evidence)
+        yield from self._of_attributes(answer, evidence)
+
+    def _of_attributes(self, answer: Reading, evidence: Evidence) -> Iterator[Claim]:
+        claims: dict[tuple[int, str], list[Claim]] = {}
         for bound in bound_attributes(answer, self.vocabulary):
-            mode = answer.modes[bound.word]
-            is_within = bound.mention is not None and bound.word in bound.mention.adjectives
+            mode, mention = answer.modes[bound.word], bound.mention
+            is_within = mention is not None and bound.word in mention.adjectives
             if mode == Mode.ASSERTED or (
-                mode == Mode.SUPPOSED
-                and is_within
-                and bound.mention
-                and _is_presupposed(answer, bound.mention)
+                mode == Mode.SUPPOSED and is_within and mention and _is_presupposed(answer, mention)
             ):
-                yield from _attribute_claim(answer, bound, evidence)
+                key = (mention.head if mention else -bound.word, bound.attribute.group)
+                claims.setdefault(key, []).extend(_attribute_claim(answer, bound, evidence))
+        for same in claims.values():
+            is_half_right = any(claim.verdict == "supported" for claim in same)
+            for claim in same:
+                if is_half_right and claim.verdict == "contradicted":
+                    # "a red and white umbrella" where a caption says red: of white it says nothing
+                    claim = claim._replace(verdict="unsupported", evidence="no caption says so")
+                yield claim
 
     def _is_of_world(self, answer: Reading, mention: Mention) -> bool:
         """Whether an answer that may speculate may name a thing without claiming that it is seen."""
         if "person" in mention.noun.things:
             return True  # "the people nearby may appreciate it"
-        if mention.is_definite and mention.noun.things & self.vocabulary.categories:
+        is_the = answer.words[mention.first] in ("the", "this", "these", "those")
+        if is_the and mention.noun.things & self.vocabulary.categories:
             return False
-        return not _is_of_image(answer, mention)
+        return mention.mode != Mode.ASSERTED or not _is_of_image(answer, mention)
 
     def _of_absence(self, answer: Reading, mention: Mention, evidence: Evidence) -> Iterator[Claim]:
         """`there are no dogs`, `without any dogs`."""
         if not _says_none(answer, mention) or not mention.noun.things | mention.noun.members:
             return
         words = answer.said(max(mention.first - 1, 0), mention.end)
-        if mention.adjectives or _is_limited(answer, mention):
+        is_listed = mention.first > 0 and answer.words[mention.first - 1] == "or"
+        is_some = bool(mention.adjectives) or mention.is_subset
+        if is_some or _is_limited(answer, mention) or (is_listed and not mention.noun.things):
             yield Claim("absence", words, "none said", "undecidable", "not of the whole image")
             return
         yield _absence(words, "none said", mention, evidence)
@@ -177,10 +193,11 @@ class Grounding:
                 if not mention.is_definite and not mention.is_modifier:
                     claim = _object_claim(question, mention, evidence, self.vocabulary, "yes")
                     claims += [claim] if claim else []
+        are_many = any(len(evidence.regions(mention.noun)) > 1 for mention in question.mentions)
         for claim in claims:
             verdict = claim.verdict
             if not is_yes:
-                if len(claims) > 1:
+                if len(claims) > 1 or (claim.kind == "position" and are_many):
                     continue  # No denies one of them, nobody knows which
                 verdict = {"supported": "contradicted", "contradicted": "supported"}.get(
                     verdict, "undecidable"
@@ -190,12 +207,12 @@ class Grounding:
 
 def _unless_said(claim: Claim, evidence: Evidence) -> Claim:
     """Whatever else is known: what a caption says word for word is supported by that caption."""
-    if claim.verdict in ("supported", "undecidable"):
+    if claim.verdict in ("supported", "undecidable") or claim.rule == "no":
         return claim
     words = _ARTICLE.sub("", " ".join(claim.words.lower().split()))
     if " " in words:
         for number, caption in enumerate(evidence.captions, 1):
-            if words in " ".join(caption.lower().split()):
+            if re.search(rf"\b{re.escape(words)}\b", " ".join(caption.lower().split())):
                 return claim._replace(verdict="supported", evidence=f"caption {number}, word for word")
     return claim
 
@@ -221,9 +238,13 @@ def _object_claim(
     for thing in candidates:
         if caption := evidence.may_be.get(thing):
             return Claim("object", words, rule, "undecidable", f"caption {caption} may mean it")
-    if "person" in things and (noun.is_role or mention.is_bare):
+    is_acting = mention.end + 1 < len(reading.words) and (
+        reading.codes[mention.end] == BE and reading.words[mention.end + 1].endswith("ing")
+    )
+    if "person" in things and (mention.is_bare or (noun.is_role and not is_acting)):
         return Claim("object", words, rule, "undecidable", "people in general")
-    if "person" in things and not mention.is_modified and not mention.is_definite and mention.number is None:
+    is_someone = mention.is_modified or mention.is_definite or mention.number is not None or is_acting
+    if "person" in things and not is_someone:
         return Claim("object", words, rule, "undecidable", "people in general")
     return Claim("object", words, rule, "unsupported", "no box and no caption")
 
@@ -304,24 +325,25 @@ def _is_said_of_image(reading: Reading, mention: Mention) -> bool:
     return THERE in reading.codes[begin:end] or not _THE_IMAGE.isdisjoint(reading.words[begin:end])
 
 
+_ARE_NOT = (["is", "not"], ["are", "not"])
 _GONE = frozenset("visible present seen shown there".split())
 
 
-def _not_visible(reading: Reading, evidence: Evidence) -> Iterator[Claim]:
+def _not_visible(reading: Reading, mention: Mention, evidence: Evidence) -> Claim | None:
     """`the ball is not visible`: an absence, whatever the article."""
     words, codes = reading.words, reading.codes
-    for mention in reading.mentions:
-        at = mention.end
-        if mention.mode != Mode.ASSERTED or at + 1 >= len(words) or mention.is_modifier:
-            continue
-        if words[at] in ("is", "are") and words[at + 1] == "not":
-            at += 2
-        elif codes[at] == DENIAL and words[at] in ("isn't", "aren't"):
-            at += 1
-        else:
-            continue
-        if at < len(words) and words[at] in _GONE and not _is_limited(reading, mention):
-            yield _absence(reading.said(mention.first, at + 1), "not visible", mention, evidence)
+    at = mention.end
+    if mention.mode != Mode.ASSERTED or at + 1 >= len(words):
+        return None
+    if words[at] in ("is", "are") and words[at + 1] == "not":
+        at += 2
+    elif codes[at] == DENIAL and words[at] in ("isn't", "aren't"):
+        at += 1
+    else:
+        return None
+    if at >= len(words) or words[at] not in _GONE or _is_limited(reading, mention):
+        return None
+    return _absence(reading.said(mention.first, at + 1), "not visible", mention, evidence)
 
 
 def _absence(words: str, rule: str, mention: Mention, evidence: Evidence) -> Claim:
@@ -423,7 +445,8 @@ def _count(
     if number is None:
         if total >= mention.at_least or is_open or any(thing in evidence.in_plural for thing in things):
             return claim("supported" if total >= mention.at_least else "undecidable", boxed)
-        if not total or total >= 2 or not noun.names:
+        # "several" is loose: half as many are not called that.
+        if not total or total * 2 > mention.at_least or not noun.names:
             return claim("undecidable", boxed)
         return claim("contradicted", boxed)
     said = {n: c for thing in things for n, c in evidence.numbers.get(thing, {}).items()}
@@ -442,7 +465,7 @@ def _count(
             return claim("contradicted", f"caption {caption} says {n}")
         if is_open or any(thing in evidence.in_plural for thing in things):
             return claim("undecidable", "more than one, number unknown")
-        return claim("undecidable" if number == 1 else "unsupported", "no caption says how many")
+        return claim("undecidable", "no caption says how many")
     if is_open and number > total:
         return claim("undecidable", f"{boxed} and a group, number unknown")
     if number > total:
@@ -453,7 +476,9 @@ def _count(
         return claim("undecidable", f"{boxed}, of which these are a kind")
     if mention.is_subset or is_partition:
         return claim("undecidable", "some of them")
-    if mention.is_modified and not is_exhaustive:
+    # "two people are standing on the left"
+    has_place = SIDE in reading.codes[mention.end : mention.end + 7]
+    if (mention.is_modified or has_place) and not is_exhaustive:
         if said:
             n, caption = next(iter(said.items()))
             return claim("contradicted", f"{boxed}; caption {caption} says {n}")
@@ -462,8 +487,11 @@ def _count(
 
 
 def _is_only_one(reading: Reading, mention: Mention) -> bool:
-    words = reading.words[max(0, mention.first - 2) : mention.head]
-    return any(word in ("only", "single", "just", "exactly", "lone") for word in words)
+    before = reading.words[max(0, mention.first - 2) : mention.head]
+    begins = any(begin == mention.first - 2 for begin, _ in reading.sentences)
+    if begins and before[:2] == ["there", "is"] and not mention.is_modified:
+        return True
+    return any(word in ("only", "single", "just", "exactly", "lone") for word in before)
 
 
 # Short answers: what the question is about, said of by the answer alone
@@ -480,13 +508,19 @@ def _short_answers(
         if asked is None or answer.modes[:1] == [Mode.SUPPOSED]:
             return
         begin, end = answer.sentences[0] if answer.sentences else (0, 0)
-        numbered = [m for m in answer.mentions if m.number is not None and m.head < end]
-        if not numbered:
+        counted = [m for m in answer.mentions if (m.number is not None or m.at_least) and m.head < end]
+        for mention in counted[:1]:
+            if mention.number is None and mention.noun.things == asked.noun.things:
+                claim = _count(answer, mention, None, evidence, vocabulary, False)
+                if claim:
+                    yield claim
+        if not counted:
             for at in range(begin, end):
                 if answer.modes[at] != Mode.ASSERTED:
                     return
                 number = number_of(answer.words[at])
-                if number is not None and answer.codes[at + 1 : at + 2] != [MODAL]:  # "One can see …"
+                # not "one can see …", "two on the left and …"
+                if number is not None and not {*answer.codes[at + 1 : at + 2]} & {MODAL, PREPOSITION}:
                     claim = _count(
                         question,
                         asked,
@@ -501,7 +535,8 @@ def _short_answers(
                     return
         return
     # "Green.", "No, it is red and white.", "They are made of metal."
-    subject = next((m for m in question.mentions if not m.is_modifier and not _is_owner(question, m)), None)
+    subjects = [m for m in question.mentions if not m.is_modifier and not _is_owner(question, m)]
+    subject = next((m for m in subjects if m.is_definite), subjects[0] if subjects else None)
     if subject is None or not answer.sentences:
         return
     begin, end = answer.sentences[0]
@@ -511,9 +546,10 @@ def _short_answers(
         return
     for at in range(begin, end):
         if answer.codes[at] == ATTRIBUTE and answer.modes[at] == Mode.ASSERTED:
-            attribute = vocabulary.attributes[answer.words[at]]
             said = frozenset({question.words[subject.end - 1]})
-            yield from _attribute_claim(answer, Bound(attribute, at, at, at + 1, subject, said), evidence)
+            for attribute in vocabulary.attributes[answer.words[at]]:
+                bound = Bound(attribute, at, at, at + 1, subject, said)
+                yield from _attribute_claim(answer, bound, evidence)
 
 
 def _is_owner(reading: Reading, mention: Mention) -> bool:
@@ -597,10 +633,9 @@ def _asked_attributes(question: Reading, vocabulary: Vocabulary) -> Iterator[Bou
         while at < len(question.words) and question.words[at] in ("mostly", "all", "both", "and", "or"):
             at += 1
         if at < len(question.words) and question.codes[at] == ATTRIBUTE and at not in seen:
-            attribute = vocabulary.attributes[question.words[at]]
-            yield Bound(
-                attribute, at, mention.head, at + 1, mention, frozenset({question.words[mention.end - 1]})
-            )
+            said = frozenset({question.words[mention.end - 1]})
+            for attribute in vocabulary.attributes[question.words[at]]:
+                yield Bound(attribute, at, mention.head, at + 1, mention, said)
 
 
 # Yes and no
@@ -668,7 +703,8 @@ def blind_spots(question: str, vocabulary: Vocabulary, captions: Sequence[str]) 
     A question may be about several topics ("When was it taken?"): one that a caption speaks of will do.
     """
     found: list[Claim] = []
-    for topic, words in vocabulary.blind_spots.asked(question.replace("-", " ")):
+    for topic, (first, end) in vocabulary.blind_spots.asked(question.replace("-", " ")):
+        words = question[first:end]
         for number, caption in enumerate(captions, 1):
             if vocabulary.blind_spots.speaks_of(topic, caption.replace("-", " ")):
                 told = f"caption {number}"

@@ -104,6 +104,10 @@ _BODY = frozenset(
     ]
 )
 _LEAD = frozenset("to on at in toward towards near along from".split())
+_DIRECTED = frozenset(
+    "leaning leans looking looks facing faces heading heads turned turning turns pointing points tilted "
+    "tilting moving moves going goes walking walks running runs driving drives flying flies".split()
+)
 _BETWEEN = frozenset(
     [
         "the",
@@ -195,6 +199,10 @@ def _side_phrase(
             sides.add(words[end])
         end += 1
     has_lead = first - 1 >= begin and words[first - 1] in _LEAD
+    if "from" in words[max(begin, first - 8) : first]:
+        return None  # "from the left to the right"
+    if has_lead and first - 2 >= begin and words[first - 2] in _DIRECTED and words[first - 1] != "on":
+        return None  # "leaning to the right"
     if has_lead:
         first -= 1
     part = False
@@ -256,8 +264,10 @@ def _subjects(
     words, codes = reading.words, reading.codes
     clause = begin
     for at in range(first - 1, begin - 1, -1):
-        if words[at] in (";", "while", "whereas", "but") or (
-            words[at] == "," and at + 1 < first and words[at + 1] in ("and", "with", "while")
+        if (
+            words[at] in (";", "while", "whereas", "but")
+            or (words[at] == "," and at + 1 < first and words[at + 1] in ("and", "with", "while"))
+            or (words[at] == "and" and _joins_clauses(codes, begin, at, first))
         ):
             clause = at + 1
             break
@@ -298,6 +308,12 @@ def _subjects(
     if question is not None and (not reading.mentions or len(words) <= 8):
         return [m for m in question.mentions if not m.is_modifier][:1], False
     return (), False
+
+
+def _joins_clauses(codes: Sequence[int], begin: int, at: int, end: int) -> bool:
+    """`the bed is on the left and the lamp is …`: a verb on both sides."""
+    verbs = (BE, VERB)
+    return any(code in verbs for code in codes[begin:at]) and any(code in verbs for code in codes[at:end])
 
 
 def _place(
@@ -416,7 +432,7 @@ def _beside(
 
 def _verdict(judged: Sequence[tuple[Region, bool, bool]], number: int = 1) -> tuple[Verdict, str]:
     """By (region, fits, fits with a margin), so many of which have to fit."""
-    fitting = [region.number for region, fits, _ in judged if fits and not region.is_crowd]
+    fitting = sorted({region.number for region, fits, _ in judged if fits and not region.is_crowd})
     if len(fitting) >= number:
         return "supported", "box " + ", ".join(map(str, fitting[:5]))
     if sum(fits_nearly for _, _, fits_nearly in judged) >= min(number, len(judged)):

@@ -175,6 +175,13 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
         mode = asserted
         # "If it rains, …", "To carry them, …": fronted, and over at the comma.
         fronted = words[begin] in ("if", "when", "to", "whether", "by", "for")
+        if fronted and words[begin] in ("to", "by") and begin + 1 < end:
+            # "To the left, a dog …", "By the door stands …": a place
+            fronted = (
+                _is_infinitive(words, codes, begin)
+                if words[begin] == "to"
+                else words[begin + 1].endswith("ing")
+            )
         if fronted:
             mode = supposed
         for at in range(begin, end):
@@ -183,7 +190,7 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
                 opens = at + 2 < end and words[at + 1] in _JOINS and codes[at + 2] in _OPENS
                 if words[at] == "," and fronted:
                     mode, fronted = asserted, False
-                elif words[at] in (";", "(", ")") or (words[at] == "," and (mode == denied or opens)):
+                elif words[at] in (";", ":", "(", ")") or (words[at] == "," and (mode == denied or opens)):
                     mode = asserted
             elif code == CONJUNCTION:
                 word = words[at]
@@ -199,7 +206,7 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
                 if not _is_seeing(words, at + 1, end):
                     mode = supposed
             elif code == DENIAL:
-                if words[at] == "not" and _is(words, at + 1, "only"):
+                if words[at] == "not" and words[at + 1 : at + 2] and words[at + 1] in ("only", "far", "just"):
                     pass
                 elif words[at] == "no" and _is(words, at + 1, "longer"):
                     mode = supposed
@@ -234,7 +241,18 @@ def _is(words: list[str], at: int, word: str) -> bool:
 def _is_seeing(words: list[str], at: int, end: int) -> bool:
     """`can be seen`, `can also see`: not a supposition."""
     for word in words[at : min(at + 4, end)]:
-        if word in ("seen", "see", "spotted", "observed", "noticed", "found", "spot", "observe"):
+        if word in (
+            "seen",
+            "see",
+            "spotted",
+            "observed",
+            "noticed",
+            "found",
+            "spot",
+            "observe",
+            "find",
+            "notice",
+        ):
             return True
     return False
 
@@ -271,12 +289,18 @@ def _find_mentions(reading: Reading, vocabulary: Vocabulary) -> None:
                 at = end
             elif size == 1 and codes[at] and not _is_noun_here(words, codes, at):
                 at += 1
+            elif not is_plural and reading.mentions and _follows_plural(reading.mentions[-1], at):
+                at += 1  # "three ducklings paddle": a verb
             else:
                 is_possessive = spelled[at] is not words[at]
                 reading.mentions.append(
                     _mention(reading, vocabulary, noun, begin, at, end, limit, is_plural, is_possessive)
                 )
                 at = end
+
+
+def _follows_plural(last: Mention, at: int) -> bool:
+    return last.end == at and last.is_plural
 
 
 def _is_noun_here(words: list[str], codes: list[int], at: int) -> bool:
@@ -322,7 +346,10 @@ def _mention(
         if code == ATTRIBUTE or (code == 0 and number is None and not has_determiner):
             if code == 0 and head - at > 3:
                 break
-            if code == 0 and word.endswith(("ing", "'s")):
+            if code == 0 and word.endswith("'s"):
+                is_definite = has_determiner = True  # "the farmer's hat"
+                break
+            if code == 0 and word.endswith("ing"):
                 break
             adjectives.append(at)
         elif (code == CONJUNCTION or word == ",") and adjectives and codes[at - 1] == ATTRIBUTE:
@@ -332,7 +359,11 @@ def _mention(
             if number is None:
                 break
             if at > begin and words[at - 1] in _ROUGHLY:
-                number, at_least = None, 1
+                # "more than three", "at least three"; "about three" may be two
+                over = {"than": 1, "over": 1, "least": 0}.get(words[at - 1])
+                is_more = over is not None and words[at - 2 : at - 1] != ["less"]
+                at_least = number + (over or 0) if is_more else 1
+                number = None
                 has_determiner = True
         elif code == OTHER or word in _ORDINALS:
             is_subset = True
@@ -347,7 +378,7 @@ def _mention(
                     number, at_least = None, 12
         elif code == DEFINITE:
             is_definite = has_determiner = True
-            if word == "both" and number is None:
+            if word == "both" and number is None and is_plural:
                 number = 2
             first = at
             at -= 1
@@ -374,6 +405,12 @@ def _mention(
         is_subset = is_subset or codes[at - 1] == NUMBER or words[at - 1] in ("some", "many", "several")
     if any(words[index] in ("single", "lone", "solitary") for index in adjectives):
         number = 1
+    if is_plural and number is None and not at_least and words[first] in ("a", "an"):
+        is_plural = False  # "a sheep"
+    if number is not None and number > 1 and not is_plural:
+        number = None  # "a five car train"
+    if number == 2 and noun.words.endswith("s") and "pair" in words[first:head]:
+        number = None  # "a pair of skis" is one thing
     before = words[at] if at >= begin else ""
     if (
         number == 1
@@ -390,16 +427,17 @@ def _mention(
         code = codes[end]
         if following in vocabulary.modified_heads:
             is_modifier = not is_plural and "person" not in noun.things
-        elif is_plural and not noun.kind_of:
-            pass
         elif code in (0, ATTRIBUTE):
             found = vocabulary.find(words, end)
             # "a giraffe head": naming the part names the whole
             is_part = (
                 found is not None and found[1] is not None and bool(found[1].wholes and not found[1].names)
             )
-            is_modifier = found is not None and not is_part
-            if code == 0 and found is None:
+            # "three ducklings paddle": what follows a plural is rarely described by it
+            is_modifier = found is not None and not is_part and not is_plural
+            if found is not None and code == ATTRIBUTE and end + found[0] >= limit:
+                is_modifier = False  # "Is the wall brick?"
+            elif code == 0 and found is None and not is_plural:
                 is_modifier = not (_ends_noun_phrase(words, end) or _is_verb(words, codes, first, end, limit))
         if not is_modifier:
             is_modified = code in (PREPOSITION, RELATIVE, VERB) or following.endswith(("ing", "ed"))
@@ -414,7 +452,10 @@ def _mention(
                 "seem",
             ):
                 mode = Mode.SUPPOSED
-            elif codes[ahead] not in (MARK, VERB, BE, CONJUNCTION, RELATIVE) or words[ahead] in ("or", "and"):
+            elif words[ahead] in (",", "or", "and") or (
+                codes[ahead] not in (MARK, VERB, BE, CONJUNCTION, RELATIVE, PRONOUN)
+                and words[ahead] != "that"
+            ):
                 continue
             break
     if (at >= begin and words[at] == "or") or (end < limit and words[end] == "or"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from datagen.checks.english import ATTRIBUTE, CLOSED
 from datagen.checks.phrases import needles
@@ -19,7 +20,7 @@ _NEEDS_CAPTION = "(needs a caption)"
 _SECTIONS = ("names", "groups", "parts", "implied", "scenery", "roles", "not objects")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Noun:
     """What one word or phrase can stand for."""
 
@@ -37,9 +38,9 @@ class Noun:
     is_role: bool = False
     """A person who need not be in the image: `photographer`."""
 
-    @property
+    @cached_property
     def things(self) -> set[str]:
-        """What it names, in full or as a kind."""
+        """What it names, in full or as a kind. Not to be asked for before all is read."""
         return self.names | self.kind_of
 
 
@@ -84,19 +85,19 @@ class BlindSpots:
             if not wanted:
                 self._always.append(number)
 
-    def asked(self, question: str) -> list[tuple[str, str]]:
-        """The topics a question asks about, each with the words that do."""
+    def asked(self, question: str) -> list[tuple[str, tuple[int, int]]]:
+        """The topics a question asks about, each with the place of the words that do."""
         folded = question.casefold()
         numbers = set(self._always)
         for word in _WORD.findall(folded):
             numbers.update(self._by_word.get(word, ()))
         for needle in [needle for needle in self._by_needle if needle in folded]:
             numbers.update(self._by_needle[needle])
-        found: dict[str, str] = {}
+        found: dict[str, tuple[int, int]] = {}
         for number in sorted(numbers):
             topic, pattern = self._asks[number]
             if topic not in found and (match := pattern.search(question)):
-                found[topic] = match[0]
+                found[topic] = match.span()
         return list(found.items())
 
     def speaks_of(self, topic: str, caption: str) -> bool:
@@ -119,7 +120,7 @@ class Vocabulary:
         self.categories = frozenset(category.lower() for category in categories)
         self.implied: dict[str, frozenset[str]] = {}
         """By one or two words of a caption: the words of what they imply."""
-        self.attributes: dict[str, AttributeWord] = {}
+        self.attributes: dict[str, list[AttributeWord]] = {}
         self.blind_spots = BlindSpots()
         self.modified_heads: set[str] = set()
         """Words before which a name is no object: `stop` in `bus stop`."""
@@ -131,6 +132,8 @@ class Vocabulary:
             self._noun(category).names.add(category)
         self._index(not_objects)
         self._read_attributes(files.get("attributes.txt", ""))
+        self.opens_implied = frozenset(key.split()[0] for key in self.implied if " " in key)
+        """First words of the keys of `implied` that are two words."""
         self.codes = dict.fromkeys(self.attributes, ATTRIBUTE) | CLOSED
         """What each word does in a sentence, but for those that no list has."""
         self._read_blind_spots(files.get("blind_spots.txt", ""))
@@ -177,8 +180,8 @@ class Vocabulary:
         section = ""
         for place, line in _lines(text, "vocabulary.txt"):
             if line.startswith("["):
-                section = line.strip("[] ")
-                if section not in _SECTIONS:
+                section = line.removeprefix("[").removesuffix("]").strip()
+                if section not in _SECTIONS or not line.endswith("]"):
                     known = ", ".join(f"[{name}]" for name in _SECTIONS)
                     raise InputError(f"{place}: {line}: no such section: there are {known}")
             elif section == "not objects":
@@ -214,7 +217,8 @@ class Vocabulary:
         self._resolve(members_of)
         scenery = {words for words, noun in self._nouns.items() if noun.is_scenery}
         for noun in self._nouns.values():
-            noun.is_scenery |= bool(noun.things) and noun.things <= scenery
+            things = noun.names | noun.kind_of
+            noun.is_scenery |= bool(things) and things <= scenery
         return not_objects
 
     def _resolve(self, members_of: list[tuple[list[str], list[str]]]) -> None:
@@ -223,7 +227,7 @@ class Vocabulary:
 
         def things(words: str, seen: frozenset[str]) -> set[str]:
             noun = self._nouns.get(words)
-            found = set(noun.things) if noun else set()
+            found = noun.names | noun.kind_of if noun else set()
             if words in by_group and words not in seen:
                 found |= {t for member in by_group[words] for t in things(member, seen | {words})}
             return found or {words}
@@ -245,7 +249,8 @@ class Vocabulary:
                 last.endswith("s") and not last.endswith(_SINGULAR_ENDINGS) and last not in _SINGULARS
             )
             plural = last if is_listed_in_plural else str(engine.plural_noun(last) or last)
-            for form, is_plural in ((plural, True), (last, is_listed_in_plural)):
+            # "sheep" may be one or many
+            for form, is_plural in ((plural, True), (last, is_listed_in_plural or plural == last)):
                 phrase = (*head, form)
                 # A word that is listed itself is not made a plural of another.
                 if is_plural and " ".join(phrase) in self._nouns and form != last:
@@ -277,8 +282,11 @@ class Vocabulary:
                 words = [word.strip() for word in value.split("/") if word.strip()]
                 for word in words:
                     meanings.setdefault(word, set()).add(words[0])
+            if not meanings:
+                raise InputError(f"{place}: {line!r}: must be a group, a colon and words between commas")
             for word, means in meanings.items():
-                self.attributes.setdefault(word, AttributeWord(group, frozenset(means), needs_caption))
+                attribute = AttributeWord(group, frozenset(means), needs_caption)
+                self.attributes.setdefault(word, []).append(attribute)
 
     def _read_blind_spots(self, text: str) -> None:
         topics: dict[str, dict[str, list[str]]] = {}

@@ -33,7 +33,8 @@ _SAY_NOTHING = frozenset((
     "visible", "shown", "depicted", "pictured", "located", "situated",
 ))  # fmt: skip
 _LEANS = re.compile(
-    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|these|those|ones|else|others?|another)\b"
+    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|these|those|ones?|else|others?|another|"
+    r"same|former|latter|rest|(?:this|that)(?= is\b| are\b|$))\b"
 )
 
 
