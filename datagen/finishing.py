@@ -84,7 +84,7 @@ class _Books:
                 claims[claim.kind, claim.verdict] += 1
             faults.update({(fault.reason, fault.rule) for fault in checked.faults})
             is_kept = outcome == "emitted" and at not in dropped
-            verdicts.append(_turn_verdict(checked, is_kept))
+            verdicts.append(turn_verdict(checked, is_kept))
         self._emission.add(
             VERDICTS, SampleVerdict.model_construct(id=sample_id(unit), outcome=outcome, turns=verdicts)
         )
@@ -92,7 +92,7 @@ class _Books:
     def found(self) -> dict[str, Found]:
         """What the checks found, by response type."""
         return {
-            name: Found(claims=_nested(claims), faults=_nested(faults))
+            name: Found(claims=nested(claims), faults=nested(faults))
             for name, (claims, faults) in self._found.items()
             if claims or faults
         }
@@ -138,10 +138,10 @@ class _Books:
         }
 
     def reasons(self) -> dict[str, dict[str, int]]:
-        return _nested(self._reasons)
+        return nested(self._reasons)
 
 
-def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+def nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
     nested: dict[str, dict[str, int]] = {}
     for (first, second), count in sorted(counts.items()):
         nested.setdefault(first, {})[second] = count
@@ -151,7 +151,7 @@ def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
 _WORST_FIRST: tuple[Verdict, ...] = ("contradicted", "unsupported", "supported")
 
 
-def _turn_verdict(checked: Checked, is_kept: bool) -> TurnVerdict:
+def turn_verdict(checked: Checked, is_kept: bool) -> TurnVerdict:
     # Made without validation, which for some ten claims a turn would take longer than to find them.
     said = {claim.verdict for claim in checked.claims}
     worst: Verdict = next((verdict for verdict in _WORST_FIRST if verdict in said), "undecidable")

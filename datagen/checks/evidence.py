@@ -161,25 +161,24 @@ class Evidence:
 
     def regions(self, noun: Noun) -> list[Region]:
         """Boxes of what a noun can mean, crowds included."""
-        things = noun.things or noun.members
-        return [region for thing in sorted(things) for region in self.boxes.get(thing, ())]
+        return [region for thing in noun.in_order for region in self.boxes.get(thing, ())]
 
     def support(self, noun: Noun) -> str | None:
         """Where the evidence for a thing is (`2 boxes`, `caption 3`), or None where there is none."""
-        for thing in noun.things:
+        things = noun.in_order if noun.things else ()
+        for thing in things:
             if regions := self.boxes.get(thing):
                 return _boxes(regions)
-        for thing in noun.things:
+        for thing in things:
             if caption := self.said.get(thing):
                 return f"caption {caption}"
         if caption := self.words.get(noun.words):
             return f"caption {caption}"
-        for related in (noun.members, noun.wholes):
-            for thing in related:
-                if regions := self.boxes.get(thing):
-                    return f"{_boxes(regions)} of {thing}"
-                if caption := self.said.get(thing):
-                    return f"caption {caption} ({thing})"
+        for thing in noun.related:
+            if regions := self.boxes.get(thing):
+                return f"{_boxes(regions)} of {thing}"
+            if caption := self.said.get(thing):
+                return f"caption {caption} ({thing})"
         return None
 
 

@@ -234,8 +234,7 @@ def _object_claim(
         return None
     if noun.is_scenery:
         return Claim("object", words, rule, "undecidable", "scenery, which annotators may leave unsaid")
-    candidates = things or noun.members
-    for thing in candidates:
+    for thing in noun.in_order:
         if caption := evidence.may_be.get(thing):
             return Claim("object", words, rule, "undecidable", f"caption {caption} may mean it")
     is_acting = mention.end + 1 < len(reading.words) and (
@@ -353,7 +352,7 @@ def _absence(words: str, rule: str, mention: Mention, evidence: Evidence) -> Cla
         if regions:
             where = f"box {regions[0].number}" if len(regions) == 1 else f"{len(regions)} boxes"
             return Claim("absence", words, rule, "contradicted", where)
-        for thing in noun.things or noun.members:
+        for thing in noun.in_order:
             if caption := evidence.said.get(thing):
                 return Claim("absence", words, rule, "contradicted", f"caption {caption}")
         if any(thing in evidence.may_be for thing in noun.things):
@@ -449,7 +448,7 @@ def _count(
         if not total or total * 2 > mention.at_least or not noun.names:
             return claim("undecidable", boxed)
         return claim("contradicted", boxed)
-    said = {n: c for thing in things for n, c in evidence.numbers.get(thing, {}).items()}
+    said = {n: c for thing in sorted(things) for n, c in evidence.numbers.get(thing, {}).items()}
     if number in said:
         return claim("supported", f"caption {said[number]}")
     if total == number and number > 0:
@@ -586,7 +585,7 @@ def _attribute_claim(reading: Reading, bound: Bound, evidence: Evidence) -> Iter
             is_worn = noun is not None and "person" in noun.things
             yield claim("supported" if is_worn else "undecidable", f"caption {said.caption}")
             return
-    for value in attribute.values:
+    for value in sorted(attribute.values):
         if caption := evidence.loose.get((attribute.group, value)):
             yield claim("undecidable", f"caption {caption} has the word")
             return

@@ -43,6 +43,16 @@ class Noun:
         """What it names, in full or as a kind. Not to be asked for before all is read."""
         return self.names | self.kind_of
 
+    @cached_property
+    def in_order(self) -> tuple[str, ...]:
+        """The things, or the members of a group, in the same order in every process."""
+        return tuple(sorted(self.things or self.members))
+
+    @cached_property
+    def related(self) -> tuple[str, ...]:
+        """Members and wholes, in the same order in every process."""
+        return (*sorted(self.members), *sorted(self.wholes))
+
 
 @dataclass(frozen=True, slots=True)
 class AttributeWord:
