@@ -25,6 +25,8 @@ from schemas.llava import IMAGE_TOKEN
 Checking = Literal["off", "flag", "enforce"]
 
 _FAULTS_TOLD = 3
+# Images whose evidence is kept: some 50 MB, and enough for a set of that many images to be read once.
+_IMAGES_KEPT = 8192
 
 
 class Dropped(NamedTuple):
@@ -78,6 +80,7 @@ class Judge:
             )
             for response_type in pack.types.values()
         }
+        self._known: dict[int, tuple[ImageAnnotation, Evidence]] = {}
         self._refusal = phrase_check("refusals", pack.word_lists)
 
     def reply(
@@ -94,7 +97,7 @@ class Judge:
         """
 
         def evidence() -> Evidence | None:
-            return evidence_of(annotation, self.vocabulary) if annotation is not None else None
+            return self._evidence(annotation) if annotation is not None else None
 
         text = reply_text(body, is_chat_completion)
         if isinstance(text, Rejected):
@@ -112,6 +115,16 @@ class Judge:
             cut_off = Dropped(len(parsed.turns), parsed.cut_off, Rejected("parsing", "cut_off", detail))
             return dataclasses.replace(judged, dropped=(*judged.dropped, cut_off))
         return judged
+
+    def _evidence(self, annotation: ImageAnnotation) -> Evidence:
+        """What is known of an image. Its samples come one type after another, so it is kept for a while."""
+        known = self._known.pop(annotation.image_id, None)
+        if known is None or known[0] != annotation:
+            known = (annotation, evidence_of(annotation, self.vocabulary))
+        self._known[annotation.image_id] = known
+        if len(self._known) > _IMAGES_KEPT:
+            del self._known[next(iter(self._known))]
+        return known[1]
 
     def turns(
         self,

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from datagen.audit.records import Record
 from datagen.checks import Checked
 from datagen.dedup import Repeat
+from datagen.finishing import turn_verdict
 from datagen.judging import Judged
 from datagen.records import ImageAnnotation
 from datagen.sample_set import why_repeat

@@ -96,6 +96,11 @@ class Reading:
     mentions: list[Mention]
 
     @cached_property
+    def may_suppose(self) -> bool:
+        """Whether anything in it could make a thing that was just named a supposed one."""
+        return MODAL in self.codes or not _SUPPOSES.isdisjoint(self.words)
+
+    @cached_property
     def starts(self) -> list[int]:
         """Where each word begins in the text."""
         return [match.start() for match in _TOKEN.finditer(_plain(self.text))]
@@ -113,11 +118,15 @@ _AT_LEAST = {
     "pile": 2, "handful": 2,
 }  # fmt: skip
 _WANTED = frozenset("needed required necessary useful important helpful essential".split())
+_SUPPOSES = _WANTED | {"seems", "seem", "needs", "need"}
 # "a second dog": there are two at least.
 _ORDINALS = {"first": 1, "another": 2, "second": 2, "third": 3, "fourth": 4}
 _EXACTLY = {"pair": 2, "trio": 3, "duo": 2, "dozen": 12, "both": 2}
 _AFTER_TO = frozenset({DEFINITE, INDEFINITE, NUMBER, SIDE, ATTRIBUTE, PRONOUN, QUANTIFIER, OTHER})
 _ROUGHLY = frozenset(("than over about around approximately roughly nearly almost least most under").split())
+# Where none of these stands, all is asserted.
+_TELLS_MODE = frozenset({HEDGE, MODAL, DENIAL})
+_OPENS_MODE = frozenset({"if", "when", "to", "whether", "by", "for", "as"})
 # After a comma, such a word begins a clause of its own.
 _JOINS = frozenset("and while but with whereas as".split())
 _OPENS = frozenset({DEFINITE, INDEFINITE, NUMBER, QUANTIFIER, THERE, OTHER})
@@ -171,6 +180,8 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
     """The mode of each word: what it is said under."""
     asserted, supposed, denied = Mode.ASSERTED, Mode.SUPPOSED, Mode.DENIED
     modes = [asserted] * len(words)
+    if _TELLS_MODE.isdisjoint(codes) and _OPENS_MODE.isdisjoint(words):
+        return modes
     for begin, end in sentences:
         mode = asserted
         # "If it rains, …", "To carry them, …": fronted, and over at the comma.
@@ -444,7 +455,7 @@ def _mention(
             if code in (SEEN, BE, THERE) or (code == PREPOSITION and _leads_to_frame(words, end, limit)):
                 is_modified = False
     mode = reading.modes[head]
-    if not is_definite and mode == Mode.ASSERTED:
+    if not is_definite and mode == Mode.ASSERTED and reading.may_suppose:
         # "A person could trip": nobody in particular.
         for ahead in range(end, limit):
             if (codes[ahead] == MODAL and not _is_seeing(words, ahead + 1, limit)) or words[ahead] in (
