@@ -119,8 +119,16 @@ class Repeats:
         stays and leans on it ("What color is it?").
         """
         samples = [_Sample(candidate, self.settings.opening_words) for candidate in candidates]
-        chunk = self._look_up(samples)
-        return [self._settle(chunk, n, sample) for n, sample in enumerate(samples)]
+        found: list[list[Repeat]] = []
+        while len(found) < len(samples):
+            begin = len(found)
+            chunk = self._look_up(samples[begin:])
+            for n, sample in enumerate(samples[begin:]):
+                repeats = self._settle(chunk, n, sample)
+                found.append(repeats)
+                if any(repeat.turn is not None for repeat in repeats):
+                    break  # It was kept as less than was looked up: what follows is looked up anew.
+        return found
 
     def _look_up(self, samples: Sequence[_Sample]) -> _Chunk:
         groups = [sample.candidate.group for sample in samples]
