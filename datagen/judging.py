@@ -96,8 +96,8 @@ class Judge:
         Without the annotation, by form alone.
         """
 
-        def evidence() -> Evidence | None:
-            return self._evidence(annotation) if annotation is not None else None
+        def known() -> Evidence | None:
+            return self.evidence(annotation) if annotation is not None else None
 
         text = reply_text(body, is_chat_completion)
         if isinstance(text, Rejected):
@@ -109,14 +109,14 @@ class Judge:
             if "refusals" in settings.checks and (refusal := self._refusal(Turn("", text[0]))):
                 return Rejected("checks", refusal.reason, refusal.told(1))
             return parsed
-        judged = self.turns(response_type, parsed.turns, evidence, question_is_drawn=question is not None)
+        judged = self.turns(response_type, parsed.turns, known, question_is_drawn=question is not None)
         if parsed.cut_off and not judged.rejected:
             detail = f"turn {len(parsed.turns) + 1}: the reply hit its token limit"
             cut_off = Dropped(len(parsed.turns), parsed.cut_off, Rejected("parsing", "cut_off", detail))
             return dataclasses.replace(judged, dropped=(*judged.dropped, cut_off))
         return judged
 
-    def _evidence(self, annotation: ImageAnnotation) -> Evidence:
+    def evidence(self, annotation: ImageAnnotation) -> Evidence:
         """What is known of an image. Its samples come one type after another, so it is kept for a while."""
         known = self._known.pop(annotation.image_id, None)
         if known is None or known[0] != annotation:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from datagen.checks.claims import Claim, Verdict
 from datagen.checks.evidence import Evidence, Region
 from datagen.checks.faults import Fault
 from datagen.checks.format import check_format
-from datagen.checks.grounding import Claim, Grounding, Verdict, blind_spots
+from datagen.checks.grounding import Grounding, blind_spots
 from datagen.checks.phrases import PhraseCheck
 from datagen.checks.references import dropped_with
 from datagen.checks.vocabulary import Vocabulary

@@ -193,20 +193,7 @@ def _things(vocabulary: Vocabulary, category: str) -> set[str]:
 
 # Nouns that name the picture itself: "a black and white photo".
 _OF_THE_PICTURE = frozenset(
-    [
-        "image",
-        "picture",
-        "photo",
-        "photograph",
-        "scene",
-        "shot",
-        "background",
-        "foreground",
-        "and",
-        "view",
-        "setting",
-        "light",
-    ]
+    "image picture photo photograph scene shot background foreground and view setting light".split()
 )
 
 

@@ -9,36 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, SIDE, THERE
-from datagen.checks.evidence import Bound, Evidence, SaidOf, bound_attributes
+from datagen.checks.attributes import asked_attributes, attribute_claim, attribute_claims
+from datagen.checks.claims import THE_IMAGE, Claim, is_presupposed
+from datagen.checks.counts import count_claim, count_claims
+from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, THERE
+from datagen.checks.evidence import Bound, Evidence
 from datagen.checks.positions import position_claims, size_claims
 from datagen.checks.reading import Mention, Mode, Reading, number_of, read
-from datagen.checks.vocabulary import Noun, Vocabulary
+from datagen.checks.vocabulary import Vocabulary
 from datagen.records import Frame, Turn
-
-Verdict = Literal["supported", "contradicted", "unsupported", "undecidable"]
-Kind = Literal["object", "absence", "count", "position", "size", "colour", "attribute"]
-
-
-class Claim(NamedTuple):
-    """Something a turn says of the image, and what the evidence says of that."""
-
-    kind: str
-    words: str
-    """As the turn has them."""
-    rule: str
-    """How it was found: `named`, `taken for granted`, `yes`, `no`, …"""
-    verdict: Verdict
-    evidence: str
-    """What decided it: which boxes or which caption, from 1."""
-    where: Literal["question", "answer"] = "answer"
-
-    @property
-    def told(self) -> str:
-        """For a person."""
-        return f"{self.words!r} ({self.kind}): {self.evidence}"
 
 
 class Grounding:
@@ -78,7 +59,9 @@ class Grounding:
                 ):
                     yield claim
                     if mention.number is not None and claim.verdict == "supported":
-                        counted = _count(question, mention, mention.number, evidence, self.vocabulary, False)
+                        counted = count_claim(
+                            question, mention, mention.number, evidence, self.vocabulary, False
+                        )
                         if counted:
                             yield counted._replace(rule="taken for granted")
 
@@ -97,7 +80,7 @@ class Grounding:
             if mention.mode == Mode.DENIED:
                 yield from self._of_absence(answer, mention, evidence)
                 continue
-            if mention.mode == Mode.SUPPOSED and not _is_presupposed(answer, mention):
+            if mention.mode == Mode.SUPPOSED and not is_presupposed(answer, mention):
                 continue
             if (gone := _not_visible(answer, mention, evidence)) is not None:
                 yield gone
@@ -108,29 +91,11 @@ class Grounding:
                 if may_speculate and claim.verdict == "unsupported" and self._is_of_world(answer, mention):
                     claim = claim._replace(verdict="undecidable", evidence="of the world, not of the image")
                 yield claim
-        yield from _count_claims(answer, evidence, self.vocabulary)
+        yield from count_claims(answer, evidence, self.vocabulary)
         yield from _short_answers(question, answer, evidence, self.vocabulary)
         yield from position_claims(answer, question, evidence, self.vocabulary, self.frame)
         yield from size_claims(answer, evidence)
-        yield from self._of_attributes(answer, evidence)
-
-    def _of_attributes(self, answer: Reading, evidence: Evidence) -> Iterator[Claim]:
-        claims: dict[tuple[int, str], list[Claim]] = {}
-        for bound in bound_attributes(answer, self.vocabulary):
-            mode, mention = answer.modes[bound.word], bound.mention
-            is_within = mention is not None and bound.word in mention.adjectives
-            if mode == Mode.ASSERTED or (
-                mode == Mode.SUPPOSED and is_within and mention and _is_presupposed(answer, mention)
-            ):
-                key = (mention.head if mention else -bound.word, bound.attribute.group)
-                claims.setdefault(key, []).extend(_attribute_claim(answer, bound, evidence))
-        for same in claims.values():
-            is_half_right = any(claim.verdict == "supported" for claim in same)
-            for claim in same:
-                if is_half_right and claim.verdict == "contradicted":
-                    # "a red and white umbrella" where a caption says red: of white it says nothing
-                    claim = claim._replace(verdict="unsupported", evidence="no caption says so")
-                yield claim
+        yield from attribute_claims(answer, evidence, self.vocabulary)
 
     def _is_of_world(self, answer: Reading, mention: Mention) -> bool:
         """Whether an answer that may speculate may name a thing without claiming that it is seen."""
@@ -169,7 +134,7 @@ class Grounding:
                 if claim:
                     yield claim._replace(words=word)
                 if first.number is not None or first.at_least:
-                    for counted in _count_claims(question, evidence, self.vocabulary):
+                    for counted in count_claims(question, evidence, self.vocabulary):
                         yield counted._replace(rule=rule, words=word)
             elif not (first.adjectives or first.is_modified or first.number is not None):
                 yield _absence(word, rule, first, evidence)
@@ -186,8 +151,8 @@ class Grounding:
             *position_claims(question, None, evidence, self.vocabulary, self.frame),
             *size_claims(question, evidence),
         ]
-        for bound in _asked_attributes(question, self.vocabulary):
-            claims += _attribute_claim(question, bound, evidence)
+        for bound in asked_attributes(question, self.vocabulary):
+            claims += attribute_claim(question, bound, evidence)
         if is_yes:
             for mention in question.mentions:
                 if not mention.is_definite and not mention.is_modifier:
@@ -248,54 +213,14 @@ def _object_claim(
     return Claim("object", words, rule, "unsupported", "no box and no caption")
 
 
-def _is_presupposed(reading: Reading, mention: Mention) -> bool:
-    """`the dog might be hungry`: supposed of a dog that is taken for granted."""
-    return mention.is_definite and reading.words[mention.first] in ("the", "this", "these", "those")
-
-
 _OF_IMAGE = frozenset(
-    [
-        "image",
-        "picture",
-        "photo",
-        "photograph",
-        "scene",
-        "visible",
-        "seen",
-        "shown",
-        "depicted",
-        "pictured",
-        "here",
-        "background",
-        "foreground",
-        "shows",
-        "depicts",
-        "displays",
-        "features",
-        "see",
-        "stands",
-        "sits",
-        "lies",
-        "hangs",
-        "stand",
-        "sit",
-        "lie",
-        "hang",
-        "standing",
-        "sitting",
-        "lying",
-        "parked",
-        "placed",
-        "located",
-        "positioned",
-        "includes",
-        "include",
-        "including",
-        "featuring",
-        "contains",
-    ]
+    (
+        "image picture photo photograph scene visible seen shown depicted pictured here background "
+        "foreground shows depicts displays features see stands sits lies hangs stand sit lie hang standing "
+        "sitting lying parked placed located positioned includes include including featuring contains waits "
+        "rests leans floats decorates perches grazes swims"
+    ).split()
 )
-_THE_IMAGE = frozenset("image picture photo photograph scene".split())
 _BESIDE = frozenset("beside behind between next near under above below".split())
 
 
@@ -306,7 +231,7 @@ def _is_of_image(reading: Reading, mention: Mention) -> bool:
     begin, end = next((s for s in reading.sentences if s[0] <= mention.head < s[1]), (0, 0))
     words, codes = reading.words, reading.codes
     if mention.is_bare:
-        return not _THE_IMAGE.isdisjoint(words[begin : mention.first])
+        return not THE_IMAGE.isdisjoint(words[begin : mention.first])
     for at in range(begin, end):
         word = words[at]
         if codes[at] == THERE or word in _OF_IMAGE:
@@ -316,12 +241,6 @@ def _is_of_image(reading: Reading, mention: Mention) -> bool:
         if mention.is_definite and word in _BESIDE and "the" in words[at + 1 : at + 3]:
             return True
     return (mention.number or 0) > 1
-
-
-def _is_said_of_image(reading: Reading, mention: Mention) -> bool:
-    """Whether a sentence says in so many words that it speaks of the image."""
-    begin, end = next((s for s in reading.sentences if s[0] <= mention.head < s[1]), (0, 0))
-    return THERE in reading.codes[begin:end] or not _THE_IMAGE.isdisjoint(reading.words[begin:end])
 
 
 _ARE_NOT = (["is", "not"], ["are", "not"])
@@ -395,104 +314,6 @@ def _is_limited(reading: Reading, mention: Mention) -> bool:
     return False
 
 
-# Counts
-
-
-def _count_claims(reading: Reading, evidence: Evidence, vocabulary: Vocabulary) -> Iterator[Claim]:
-    counted: dict[frozenset[str], int] = {}
-    for mention in reading.mentions:
-        if mention.number is not None:
-            key = frozenset(mention.noun.things or mention.noun.members)
-            counted[key] = counted.get(key, 0) + 1
-    for mention in reading.mentions:
-        if (mention.number is None and not mention.at_least) or mention.is_modifier:
-            continue
-        if mention.mode != Mode.ASSERTED and not _is_presupposed(reading, mention):
-            continue
-        if mention.number is None and not _is_said_of_image(reading, mention):
-            continue  # "many dogs are friendly"
-        key = frozenset(mention.noun.things or mention.noun.members)
-        is_partition = counted.get(key, 0) > 1
-        if claim := _count(reading, mention, mention.number, evidence, vocabulary, is_partition):
-            yield claim
-
-
-def _count(
-    reading: Reading,
-    mention: Mention,
-    number: int | None,
-    evidence: Evidence,
-    vocabulary: Vocabulary,
-    is_partition: bool,
-    is_exhaustive: bool = False,
-) -> Claim | None:
-    noun = mention.noun
-    things = noun.names or noun.kind_of or noun.members
-    if not things or (not noun.things and not noun.members <= vocabulary.categories):
-        return None
-    words = reading.said(mention.first, mention.end)
-    regions = evidence.regions(noun)
-    total = sum(not region.is_crowd for region in regions)
-    is_open = any(thing in evidence.open_ended for thing in things)
-    if evidence.support(noun) is None:
-        return None  # the thing itself is unsupported, and said so
-
-    def claim(verdict: Verdict, why: str) -> Claim:
-        return Claim("count", words, "number" if number is not None else "quantity", verdict, why)
-
-    boxed = "1 box" if total == 1 else f"{total} boxes"
-    if number is None:
-        if total >= mention.at_least or is_open or any(thing in evidence.in_plural for thing in things):
-            return claim("supported" if total >= mention.at_least else "undecidable", boxed)
-        # "several" is loose: half as many are not called that.
-        if not total or total * 2 > mention.at_least or not noun.names:
-            return claim("undecidable", boxed)
-        return claim("contradicted", boxed)
-    said = {n: c for thing in sorted(things) for n, c in evidence.numbers.get(thing, {}).items()}
-    if number in said:
-        return claim("supported", f"caption {said[number]}")
-    if total == number and number > 0:
-        return claim("supported", boxed)
-    if not total:
-        is_part = any(whole in evidence.boxes or whole in evidence.said for whole in noun.wholes)
-        if is_part or not any(thing in evidence.said for thing in things):
-            return claim("undecidable", "parts, which nobody counts")
-        if not noun.things & vocabulary.categories and number == 1:
-            return claim("supported", "")
-        if said:
-            n, caption = next(iter(said.items()))
-            return claim("contradicted", f"caption {caption} says {n}")
-        if is_open or any(thing in evidence.in_plural for thing in things):
-            return claim("undecidable", "more than one, number unknown")
-        return claim("undecidable", "no caption says how many")
-    if is_open and number > total:
-        return claim("undecidable", f"{boxed} and a group, number unknown")
-    if number > total:
-        return claim("contradicted", boxed)
-    if number == 1 and not is_exhaustive and not _is_only_one(reading, mention):
-        return claim("undecidable", boxed)
-    if not noun.names and noun.things:
-        return claim("undecidable", f"{boxed}, of which these are a kind")
-    if mention.is_subset or is_partition:
-        return claim("undecidable", "some of them")
-    # "two people are standing on the left"
-    has_place = SIDE in reading.codes[mention.end : mention.end + 7]
-    if (mention.is_modified or has_place) and not is_exhaustive:
-        if said:
-            n, caption = next(iter(said.items()))
-            return claim("contradicted", f"{boxed}; caption {caption} says {n}")
-        return claim("undecidable", f"{boxed}, some of which these may be")
-    return claim("contradicted", boxed)
-
-
-def _is_only_one(reading: Reading, mention: Mention) -> bool:
-    before = reading.words[max(0, mention.first - 2) : mention.head]
-    begins = any(begin == mention.first - 2 for begin, _ in reading.sentences)
-    if begins and before[:2] == ["there", "is"] and not mention.is_modified:
-        return True
-    return any(word in ("only", "single", "just", "exactly", "lone") for word in before)
-
-
 # Short answers: what the question is about, said of by the answer alone
 
 
@@ -510,7 +331,7 @@ def _short_answers(
         counted = [m for m in answer.mentions if (m.number is not None or m.at_least) and m.head < end]
         for mention in counted[:1]:
             if mention.number is None and mention.noun.things == asked.noun.things:
-                claim = _count(answer, mention, None, evidence, vocabulary, False)
+                claim = count_claim(answer, mention, None, evidence, vocabulary, False)
                 if claim:
                     yield claim
         if not counted:
@@ -520,7 +341,7 @@ def _short_answers(
                 number = number_of(answer.words[at])
                 # not "one can see …", "two on the left and …"
                 if number is not None and not {*answer.codes[at + 1 : at + 2]} & {MODAL, PREPOSITION}:
-                    claim = _count(
+                    claim = count_claim(
                         question,
                         asked,
                         number,
@@ -548,93 +369,12 @@ def _short_answers(
             said = frozenset({question.words[subject.end - 1]})
             for attribute in vocabulary.attributes[answer.words[at]]:
                 bound = Bound(attribute, at, at, at + 1, subject, said)
-                yield from _attribute_claim(answer, bound, evidence)
+                yield from attribute_claim(answer, bound, evidence)
 
 
 def _is_owner(reading: Reading, mention: Mention) -> bool:
     """`the man` in `the man's hat`."""
     return reading.words[mention.end - 1].endswith("'s")
-
-
-# Colours and other attributes
-
-
-def _attribute_claim(reading: Reading, bound: Bound, evidence: Evidence) -> Iterator[Claim]:
-    attribute = bound.attribute
-    kind = "colour" if attribute.group == "colour" else "attribute"
-    words = reading.said(min(bound.first, bound.word), max(bound.end, bound.word + 1))
-    noun = bound.mention.noun if bound.mention else None
-    same_group = [said for said in evidence.attributes if said.attribute.group == attribute.group]
-    of_same = [said for said in same_group if _is_same(noun, bound.words, said)]
-
-    def claim(verdict: Verdict, why: str) -> Claim:
-        return Claim(kind, words, attribute.group, verdict, why)
-
-    for said in of_same:
-        if said.attribute.values & attribute.values:
-            yield claim("supported", f"caption {said.caption}")
-            return
-    if of_same and _is_one(bound.mention, evidence):
-        first = of_same[0]
-        if all(said.attribute.values & first.attribute.values for said in of_same):
-            yield claim("contradicted", f"caption {first.caption} says {min(first.attribute.values)}")
-            return
-    for said in same_group:
-        # "a man in red" where a caption has a red shirt, "a red roof" where it has a red house
-        if said.attribute.values & attribute.values and _is_part(noun, said.noun):
-            is_worn = noun is not None and "person" in noun.things
-            yield claim("supported" if is_worn else "undecidable", f"caption {said.caption}")
-            return
-    for value in sorted(attribute.values):
-        if caption := evidence.loose.get((attribute.group, value)):
-            yield claim("undecidable", f"caption {caption} has the word")
-            return
-    if not attribute.needs_caption:
-        yield claim("undecidable", "no caption says")
-        return
-    yield claim("unsupported", "no caption says so")
-
-
-def _is_same(noun: Noun | None, words: frozenset[str], said: SaidOf) -> bool:
-    """Whether a caption speaks of the same thing: not of a swan where a duck is meant."""
-    if words & said.words:
-        return True
-    if noun is None or said.noun is None or not noun.things & said.noun.things:
-        return False
-    return bool(noun.names or said.noun.names)
-
-
-def _is_part(one: Noun | None, other: Noun | None) -> bool:
-    """Whether one is a part of the other."""
-    if one is None or other is None:
-        return False
-    return bool(one.things & other.wholes or one.wholes & other.things)
-
-
-def _is_one(mention: Mention | None, evidence: Evidence) -> bool:
-    """Whether there is one such thing, as far as is known."""
-    if mention is None:
-        return True
-    return not mention.is_plural and not any(
-        len(evidence.boxes.get(thing, ())) > 1 or thing in evidence.in_plural or thing in evidence.open_ended
-        for thing in mention.noun.things
-    )
-
-
-def _asked_attributes(question: Reading, vocabulary: Vocabulary) -> Iterator[Bound]:
-    """`Is the cat black?`: what stands after its subject is asked of it."""
-    seen = set()
-    for bound in bound_attributes(question, vocabulary):
-        seen.add(bound.word)
-        yield bound
-    for mention in question.mentions:
-        at = mention.end
-        while at < len(question.words) and question.words[at] in ("mostly", "all", "both", "and", "or"):
-            at += 1
-        if at < len(question.words) and question.codes[at] == ATTRIBUTE and at not in seen:
-            said = frozenset({question.words[mention.end - 1]})
-            for attribute in vocabulary.attributes[question.words[at]]:
-                yield Bound(attribute, at, mention.head, at + 1, mention, said)
 
 
 # Yes and no

@@ -6,16 +6,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
-from typing import TYPE_CHECKING
 
+from datagen.checks.claims import Claim, Verdict
 from datagen.checks.english import BE, CONJUNCTION, MARK, SIDE, THERE, VERB
 from datagen.checks.evidence import Evidence, Region
 from datagen.checks.reading import Mention, Mode, Reading
 from datagen.checks.vocabulary import Vocabulary
 from datagen.records import Frame
-
-if TYPE_CHECKING:
-    from datagen.checks.grounding import Claim, Verdict
 
 # Fractions of the frame: how far beyond the middle a centre must lie to contradict a side, and how
 # far apart two centres must be to have an order.
@@ -24,84 +21,23 @@ _FAR_BEYOND = 0.25
 _APART = 0.05
 
 _FRAME_WORDS = frozenset(
-    [
-        "image",
-        "picture",
-        "photo",
-        "photograph",
-        "frame",
-        "scene",
-        "shot",
-        "view",
-        "composition",
-        "room",
-        "street",
-        "road",
-        "field",
-        "background",
-        "foreground",
-        "area",
-        "space",
-        "beach",
-        "park",
-        "kitchen",
-        "yard",
-        "lot",
-        "intersection",
-    ]
+    (
+        "image picture photo photograph frame scene shot view composition room street road field background "
+        "foreground area space beach park kitchen yard lot intersection"
+    ).split()
 )
 _WHOLE = frozenset("image picture photo photograph frame shot view scene composition".split())
 _OF_THE_PICTURE = frozenset("image picture photo photograph frame view".split())
 # A radiograph's left is the patient's, which is the image's right.
 _MIRRORED = {"left": "right", "right": "left"}
 _PARTS = frozenset(
-    [
-        "side",
-        "part",
-        "portion",
-        "half",
-        "corner",
-        "edge",
-        "end",
-        "section",
-        "area",
-        "third",
-        "hand",
-        "foreground",
-        "background",
-    ]
+    "side part portion half corner edge end section area third hand foreground background".split()
 )
 _BODY = frozenset(
-    [
-        "hand",
-        "hands",
-        "arm",
-        "arms",
-        "foot",
-        "leg",
-        "legs",
-        "eye",
-        "ear",
-        "paw",
-        "wing",
-        "shoulder",
-        "wrist",
-        "knee",
-        "wheel",
-        "lane",
-        "turn",
-        "elbow",
-        "palm",
-        "ankle",
-        "thumb",
-        "knob",
-        "turn",
-        "now",
-        "behind",
-        "next",
-        "there",
-        "away",
-    ]
+    (
+        "hand hands arm arms foot leg legs eye ear paw wing shoulder wrist knee wheel lane turn elbow palm "
+        "ankle thumb knob turn now behind next there away"
+    ).split()
 )
 _LEAD = frozenset("to on at in toward towards near along from".split())
 _DIRECTED = frozenset(
@@ -109,24 +45,7 @@ _DIRECTED = frozenset(
     "tilting moving moves going goes walking walks running runs driving drives flying flies".split()
 )
 _BETWEEN = frozenset(
-    [
-        "the",
-        "its",
-        "their",
-        "far",
-        "very",
-        "extreme",
-        "upper",
-        "lower",
-        "top",
-        "bottom",
-        "more",
-        "most",
-        "immediate",
-        "center",
-        "middle",
-        "front",
-    ]
+    "the its their far very extreme upper lower top bottom more most immediate center middle front".split()
 )
 _RELATIONS = {
     "above": "above", "below": "below", "beneath": "below", "underneath": "below", "under": "below",
@@ -330,8 +249,6 @@ def _place(
     is_contact: bool = False,
     beyond: float = _BEYOND,
 ) -> Iterator[Claim]:
-    from datagen.checks.grounding import Claim
-
     subjects, is_shared = _subjects(reading, question, first, end, begin, limit)
     subjects = [m for m in subjects if (m is not reference and m.mode == Mode.ASSERTED) or m.is_definite]
     if reference is not None:
@@ -479,8 +396,6 @@ _SIZE_WORDS = re.compile(
 
 def size_claims(reading: Reading, evidence: Evidence) -> Iterator[Claim]:
     """`takes up more of the image than`, `appears larger than`, `fills most of the frame`."""
-    from datagen.checks.grounding import Claim
-
     text = reading.text
     if "than" not in reading.words and not _SIZE_WORDS.search(text):
         return

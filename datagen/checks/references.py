@@ -13,23 +13,7 @@ _PRONOUNS = frozenset("it its they them their theirs he she him her his hers one
 _POINTING = frozenset("this that these those".split())
 # "What time is it?", "Is it raining?": stands for nothing.
 _IDLE_IT = frozenset(
-    [
-        "raining",
-        "snowing",
-        "sunny",
-        "cloudy",
-        "windy",
-        "cold",
-        "hot",
-        "warm",
-        "dark",
-        "day",
-        "night",
-        "daytime",
-        "nighttime",
-        "time",
-        "season",
-    ]
+    "raining snowing sunny cloudy windy cold hot warm dark day night daytime nighttime time season".split()
 )
 
 

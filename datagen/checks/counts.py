@@ -1,0 +1,109 @@
+"""Claims about how many there are: numbers and quantities, by boxes and the numbers of captions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from datagen.checks.claims import Claim, Verdict, is_presupposed, is_said_of_image
+from datagen.checks.english import SIDE
+from datagen.checks.evidence import Evidence
+from datagen.checks.reading import Mention, Mode, Reading
+from datagen.checks.vocabulary import Vocabulary
+
+
+def count_claims(reading: Reading, evidence: Evidence, vocabulary: Vocabulary) -> Iterator[Claim]:
+    counted: dict[frozenset[str], int] = {}
+    for mention in reading.mentions:
+        if mention.number is not None:
+            key = frozenset(mention.noun.things or mention.noun.members)
+            counted[key] = counted.get(key, 0) + 1
+    for mention in reading.mentions:
+        if (mention.number is None and not mention.at_least) or mention.is_modifier:
+            continue
+        if mention.mode != Mode.ASSERTED and not is_presupposed(reading, mention):
+            continue
+        if mention.number is None and not is_said_of_image(reading, mention):
+            continue  # "many dogs are friendly"
+        key = frozenset(mention.noun.things or mention.noun.members)
+        # "a group of three" is all of them
+        is_group = mention.number is not None and mention.at_least > 0
+        is_partition = counted.get(key, 0) > 1 and not is_group
+        if claim := count_claim(reading, mention, mention.number, evidence, vocabulary, is_partition):
+            yield claim
+
+
+def count_claim(
+    reading: Reading,
+    mention: Mention,
+    number: int | None,
+    evidence: Evidence,
+    vocabulary: Vocabulary,
+    is_partition: bool,
+    is_exhaustive: bool = False,
+) -> Claim | None:
+    noun = mention.noun
+    things = noun.names or noun.kind_of or noun.members
+    if not things or (not noun.things and not noun.members <= vocabulary.categories):
+        return None
+    words = reading.said(mention.first, mention.end)
+    regions = evidence.regions(noun)
+    total = sum(not region.is_crowd for region in regions)
+    is_open = any(thing in evidence.open_ended for thing in things)
+    if evidence.support(noun) is None:
+        return None  # the thing itself is unsupported, and said so
+
+    def claim(verdict: Verdict, why: str) -> Claim:
+        return Claim("count", words, "number" if number is not None else "quantity", verdict, why)
+
+    boxed = "1 box" if total == 1 else f"{total} boxes"
+    if number is None:
+        if total >= mention.at_least or is_open or any(thing in evidence.in_plural for thing in things):
+            return claim("supported" if total >= mention.at_least else "undecidable", boxed)
+        # "several" is loose: half as many are not called that.
+        if not total or total * 2 > mention.at_least or not noun.names:
+            return claim("undecidable", boxed)
+        return claim("contradicted", boxed)
+    said = {n: c for thing in sorted(things) for n, c in evidence.numbers.get(thing, {}).items()}
+    if number in said:
+        return claim("supported", f"caption {said[number]}")
+    if total == number and number > 0:
+        return claim("supported", boxed)
+    if not total:
+        is_part = any(whole in evidence.boxes or whole in evidence.said for whole in noun.wholes)
+        if is_part or not any(thing in evidence.said for thing in things):
+            return claim("undecidable", "parts, which nobody counts")
+        if not noun.things & vocabulary.categories and number == 1:
+            return claim("supported", "")
+        if said:
+            n, caption = next(iter(said.items()))
+            return claim("contradicted", f"caption {caption} says {n}")
+        if is_open or any(thing in evidence.in_plural for thing in things):
+            return claim("undecidable", "more than one, number unknown")
+        return claim("undecidable", "no caption says how many")
+    if is_open and number > total:
+        return claim("undecidable", f"{boxed} and a group, number unknown")
+    if number > total:
+        return claim("contradicted", boxed)
+    if number == 1 and not is_exhaustive and not _is_only_one(reading, mention):
+        return claim("undecidable", boxed)
+    if not noun.names and noun.things:
+        return claim("undecidable", f"{boxed}, of which these are a kind")
+    if mention.is_subset or is_partition:
+        return claim("undecidable", "some of them")
+    # "two people are standing on the left"
+    has_place = SIDE in reading.codes[mention.end : mention.end + 7]
+    is_group = mention.at_least > 0
+    if (mention.is_modified or has_place) and not is_exhaustive and not is_group:
+        if said:
+            n, caption = next(iter(said.items()))
+            return claim("contradicted", f"{boxed}; caption {caption} says {n}")
+        return claim("undecidable", f"{boxed}, some of which these may be")
+    return claim("contradicted", boxed)
+
+
+def _is_only_one(reading: Reading, mention: Mention) -> bool:
+    before = reading.words[max(0, mention.first - 2) : mention.head]
+    begins = any(begin == mention.first - 2 for begin, _ in reading.sentences)
+    if begins and before[:2] == ["there", "is"] and not mention.is_modified:
+        return True
+    return any(word in ("only", "single", "just", "exactly", "lone") for word in before)
