@@ -26,7 +26,7 @@ from datagen.asking import Tally
 from datagen.audit import PAGE
 from datagen.audit import VERDICTS as AUDIT_VERDICTS
 from datagen.config import Job
-from datagen.emit import ALIGNMENT, COMBINED, REJECTED, read_manifest
+from datagen.emit import ALIGNMENT, COMBINED, REJECTED, VERDICTS, read_manifest
 from datagen.evaluation_images import REASON as EVALUATION_IMAGE
 from datagen.evaluation_images import count_by_benchmark
 from datagen.ledger import Asking, Batch, Ledger, PlanChange
@@ -35,6 +35,7 @@ from datagen.planning import Estimate, Plan, Quote, estimate_cost
 from datagen.pricing import PRICES
 from datagen.prompting import PACKS
 from datagen.records import Message
+from datagen.usefulness import warnings as usefulness_warnings
 from schemas import Accounting, AuditReport, RunManifest
 
 # Widths are ours to keep: a table must not break in a log or a narrow window.
@@ -228,6 +229,7 @@ def say_summary(
     _out.print()
     _say_accounting(manifest.accounting)
     _say_reasons(manifest)
+    _say_found(manifest)
     _say_held_back(manifest, out)
     if manifest.reasons.get("left_out") or manifest.reasons.get("excluded"):
         _say_left_out(out)
@@ -283,6 +285,25 @@ def _say_reasons(manifest: RunManifest) -> None:
         _out.print(
             f"{outcome.replace('_', ' ')}: " + ", ".join(f"{name} {count:,}" for name, count in ordered)
         )
+
+
+def _say_found(manifest: RunManifest) -> None:
+    """What the checks found, and what of the set as a whole calls for action."""
+    verdicts: Counter[str] = Counter()
+    for found in manifest.found.values():
+        for by_verdict in found.claims.values():
+            verdicts.update(by_verdict)
+    if verdicts:
+        told = ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in _VERDICTS)
+        _out.print(f"Claims held against captions and boxes: {told} ({VERDICTS})")
+    if manifest.checks != "enforce":
+        kept = "what they find is kept and marked" if manifest.checks == "flag" else "nothing is looked at"
+        _out.print(f"Checks are not enforced (--checks {manifest.checks}): {kept}")
+    for warning in usefulness_warnings(manifest.usefulness):
+        _out.print(f"Of the set as a whole: {_plain(warning)}")
+
+
+_VERDICTS = ("supported", "contradicted", "unsupported", "undecidable")
 
 
 def _say_held_back(manifest: RunManifest, out: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from datagen.checks.english import ATTRIBUTE, CLOSED
+from datagen.checks.english import ATTRIBUTE, CLOSED, DEFINITE, NUMBER, OTHER, QUANTIFIER
 from datagen.checks.phrases import needles
 from datagen.records import InputError
 
@@ -161,7 +161,10 @@ class Vocabulary:
         return alone
 
     def names_in(self, text: str) -> list[str]:
-        """The categories of the annotations that a text names, in its order, with repetition."""
+        """The categories of the annotations that a text names, in its order, with repetition.
+
+        Not people in general: `people often` names no person.
+        """
         words = [word.removesuffix("'s") for word in _WORD.findall(text.lower())]
         found = []
         at = 0
@@ -170,8 +173,10 @@ class Vocabulary:
             if match is None:
                 at += 1
                 continue
-            size, noun, _ = match
-            if noun is not None:
+            size, noun, is_plural = match
+            before = self.codes.get(words[at - 1], 0) if at else 0
+            is_general = is_plural and before not in (DEFINITE, NUMBER, QUANTIFIER, OTHER)
+            if noun is not None and not (is_general and "person" in noun.things) and not noun.is_role:
                 found += sorted(noun.things & self.categories)
             at += size
         return found
