@@ -305,9 +305,6 @@ def finish(
 @_command
 def audit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="LLaVA JSON: a list, or a record a line.")],
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the report: new, empty, or an earlier audit's.")
-    ],
     captions: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="COCO captions file; may be given several times."),
@@ -344,6 +341,9 @@ def audit(
             "several times.",
         ),
     ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the report: new, empty, or an earlier audit's.")
+    ] = Path("out/audit"),
 ) -> None:
     """Check LLaVA JSON that was made elsewhere, and write a report.
 
