@@ -192,7 +192,7 @@ def finish(
             )
     types = list(reply_forms)
     checking = checking or ledger.setting("checks", "enforce")
-    judge = Judge(pack, ledger.setting("categories", ()), checking)
+    judge = Judge(pack, _categories(ledger), checking)
     complaints: dict[str, str] = {}
     with Emission(ledger.folder, run_files(types)) as emission:
         books = _Books(emission, types)
@@ -276,7 +276,7 @@ def _judge(
     drops = judge.pack.types[unit.response_type].on_reject == "drop_sample" and isinstance(judged, Judged)
     if rejected.reason in may_complain and not outcome.was_asked_again and not drops:
         # Which rule found it is for the pack's author, not for the teacher.
-        detail = " ".join(_RULE.sub("", rejected.detail).split())
+        detail = " ".join(_EVIDENCE.sub(r"\1", _RULE.sub("", rejected.detail)).split())
         complaints[outcome.key] = may_complain[rejected.reason].replace("{detail}", detail)
     said = reply_text(body, outcome.is_chat_completion)
     books.not_emitted(unit, "rejected", rejected, body if isinstance(said, Rejected) else said[0])
@@ -285,6 +285,10 @@ def _judge(
     return None
 
 
+# What decided a claim speaks of captions and boxes, of which the teacher is not to speak.
+_EVIDENCE = re.compile(
+    r"( \((?:object|absence|count|position|size|colour|attribute|blind_spot)\)): (?:[^;']|'[^']*')*"
+)
 _RULE = re.compile(r" \(rule: .*?\)(?=;|$)", re.DOTALL)
 
 
@@ -350,6 +354,12 @@ def _commit(
     )
     emission.commit(manifest)
     return manifest
+
+
+def _categories(ledger: Ledger) -> Sequence[str]:
+    """The categories of the annotations; of a run that did not note them, those that are boxed."""
+    noted: Sequence[str] = ledger.setting("categories", ())
+    return noted or sorted({box.category for image in ledger.images() for box in image.boxes})
 
 
 def _pack_of(ledger: Ledger) -> Pack:

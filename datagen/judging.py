@@ -165,15 +165,17 @@ class Judge:
 
 
 def _why(faults: Sequence[Fault], number: int) -> Rejected:
-    return Rejected(
-        "checks", faults[0].reason, "; ".join(fault.told(number) for fault in faults[:_FAULTS_TOLD])
-    )
+    """The first fault's reason, and the particulars of the first few that have it."""
+    reason = faults[0].reason
+    told = dict.fromkeys(fault.told(number) for fault in faults if fault.reason == reason)
+    return Rejected("checks", reason, "; ".join(list(told)[:_FAULTS_TOLD]))
 
 
 def _together(unfit: dict[int, Rejected]) -> Rejected:
-    """The first fault's reason, and the particulars of the first few."""
+    """The first unfit turn's reason, and the particulars of the first few that have it."""
     faults = [unfit[at] for at in sorted(unfit)]
-    return Rejected("checks", faults[0].reason, "; ".join(fault.detail for fault in faults[:_FAULTS_TOLD]))
+    told = [fault.detail for fault in faults if fault.reason == faults[0].reason]
+    return Rejected("checks", faults[0].reason, "; ".join(told[:_FAULTS_TOLD]))
 
 
 def check_pack(pack: Pack, where: str) -> None:

@@ -23,6 +23,7 @@ from datagen.pricing import find_prices
 from datagen.records import InputError, TeacherRequest
 from datagen.run_log import FILE_NAME as LOG
 from datagen.run_log import RunLog
+from datagen.sample_set import make_repeats
 from datagen.teacher import LocalTeacher, RemoteTeacher, TeacherStopped
 from schemas import RunManifest
 
@@ -156,6 +157,7 @@ def prepare(job: Job) -> Plan:
     Raises InputError.
     """
     check_pack(job.pack, str(job.pack_folder))
+    make_repeats(job.pack)  # a model that cannot be loaded is found before the first call, not after the last
     return Plan(job, read_annotations(job.captions, job.instances))
 
 

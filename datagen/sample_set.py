@@ -83,7 +83,7 @@ class SampleSet:
             parsed = [parse_reply(seed.conv, "stop", each.reply_form, question) for seed in each.seeds]
             answers = [turn.answer for seed in parsed if isinstance(seed, Parsed) for turn in seed.turns]
             aims[name] = SetAims(answers, each.answer_words, bool(each.questions))
-        self._usefulness = Usefulness(aims, sorted(vocabulary.categories), self._names_in)
+        self._usefulness = Usefulness(aims, vocabulary.category_names, self._names_in)
 
     def accept(self, samples: Sequence[tuple[Outcome, Judged]]) -> Iterator[Accepted | LeftOutOfSet]:
         """What becomes of each sample, in their order."""

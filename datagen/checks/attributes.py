@@ -8,7 +8,7 @@ from datagen.checks.claims import Claim, Verdict, is_presupposed
 from datagen.checks.english import ATTRIBUTE
 from datagen.checks.evidence import Bound, Evidence, SaidOf, bound_attributes
 from datagen.checks.reading import Mention, Mode, Reading
-from datagen.checks.vocabulary import Noun, Vocabulary
+from datagen.checks.vocabulary import AttributeWord, Noun, Vocabulary
 
 
 def attribute_claims(answer: Reading, evidence: Evidence, vocabulary: Vocabulary) -> Iterator[Claim]:
@@ -17,11 +17,12 @@ def attribute_claims(answer: Reading, evidence: Evidence, vocabulary: Vocabulary
     for bound in bound_attributes(answer, vocabulary):
         mode, mention = answer.modes[bound.word], bound.mention
         is_within = mention is not None and bound.word in mention.adjectives
-        if mode == Mode.ASSERTED or (
+        is_asserted = mode == Mode.ASSERTED and (mention is None or mention.mode == Mode.ASSERTED)
+        if is_asserted or (
             mode == Mode.SUPPOSED and is_within and mention and is_presupposed(answer, mention)
         ):
             key = (mention.head if mention else -bound.word, bound.attribute.group)
-            claims.setdefault(key, []).extend(attribute_claim(answer, bound, evidence))
+            claims.setdefault(key, []).extend(attribute_claim(answer, bound, evidence, vocabulary))
     for same in claims.values():
         is_half_right = any(claim.verdict == "supported" for claim in same)
         for claim in same:
@@ -31,7 +32,9 @@ def attribute_claims(answer: Reading, evidence: Evidence, vocabulary: Vocabulary
             yield claim
 
 
-def attribute_claim(reading: Reading, bound: Bound, evidence: Evidence) -> Iterator[Claim]:
+def attribute_claim(
+    reading: Reading, bound: Bound, evidence: Evidence, vocabulary: Vocabulary
+) -> Iterator[Claim]:
     attribute = bound.attribute
     kind = "colour" if attribute.group == "colour" else "attribute"
     words = reading.said(min(bound.first, bound.word), max(bound.end, bound.word + 1))
@@ -61,10 +64,16 @@ def attribute_claim(reading: Reading, bound: Bound, evidence: Evidence) -> Itera
         if caption := evidence.loose.get((attribute.group, value)):
             yield claim("undecidable", f"caption {caption} has the word")
             return
-    if not attribute.needs_caption:
+    if not attribute.needs_caption or (noun is not None and _is_natural(noun, attribute, vocabulary)):
         yield claim("undecidable", "no caption says")
         return
     yield claim("unsupported", "no caption says so")
+
+
+def _is_natural(noun: Noun, attribute: AttributeWord, vocabulary: Vocabulary) -> bool:
+    """Green grass: what is so as a rule, and which annotators seldom say."""
+    natural = {value for thing in noun.things for value in vocabulary.natural.get(thing, ())}
+    return not attribute.values.isdisjoint(natural)
 
 
 def _is_same(noun: Noun | None, words: frozenset[str], said: SaidOf) -> bool:

@@ -94,9 +94,8 @@ def count_claim(
     has_place = SIDE in reading.codes[mention.end : mention.end + 7]
     is_group = mention.at_least > 0
     if (mention.is_modified or has_place) and not is_exhaustive and not is_group:
-        if said:
-            n, caption = next(iter(said.items()))
-            return claim("contradicted", f"{boxed}; caption {caption} says {n}")
+        if total in said:
+            return claim("contradicted", f"{boxed}; caption {said[total]} says {total}")
         return claim("undecidable", f"{boxed}, some of which these may be")
     return claim("contradicted", boxed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 NUMBERS = {
@@ -57,3 +58,15 @@ def _closed_words() -> dict[str, int]:
 
 
 CLOSED = _closed_words()
+
+
+def plain(text: str) -> str:
+    """The text with every letter in its place, without accents: `café` is written both ways."""
+    return text if text.isascii() else "".join(map(_without_accent, text))
+
+
+def _without_accent(letter: str) -> str:
+    if letter == "’":
+        return "'"
+    plain = unicodedata.normalize("NFD", letter)[0]
+    return plain if len(plain.lower()) == 1 else " "

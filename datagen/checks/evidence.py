@@ -72,7 +72,7 @@ class Evidence:
     ) -> None:
         self.captions = tuple(captions)
         self.boxes: dict[str, list[Region]] = {}
-        self.open_ended = {thing for category in uncounted for thing in _things(vocabulary, category)}
+        self.open_ended = {thing for category in uncounted for thing in vocabulary.of_category(category)[0]}
         """Things of which there may be more than are boxed."""
         self.said: dict[str, int] = {}
         """Things that captions name, with the first caption (from 1) that does."""
@@ -87,10 +87,12 @@ class Evidence:
         self.loose: dict[tuple[str, str], int] = {}
         """Attributes that captions bind to nothing in particular, or to a word in no vocabulary."""
         for category, region in boxes:
-            for thing in _things(vocabulary, category):
+            things, kinds = vocabulary.of_category(category)
+            for thing in things | kinds:
                 self.boxes.setdefault(thing, []).append(region)
-                if region.is_crowd:
-                    self.open_ended.add(thing)
+            if region.is_crowd:
+                self.open_ended |= things
+            self.open_ended |= kinds  # a husky is a dog; other dogs may have no box
         groups: list[tuple[Noun, int]] = []
         for number, caption in enumerate(self.captions, 1):
             self._add_caption(vocabulary, read(caption, vocabulary), number, groups)
@@ -161,7 +163,8 @@ class Evidence:
 
     def regions(self, noun: Noun) -> list[Region]:
         """Boxes of what a noun can mean, crowds included."""
-        return [region for thing in noun.in_order for region in self.boxes.get(thing, ())]
+        found = {region.number: region for thing in noun.in_order for region in self.boxes.get(thing, ())}
+        return list(found.values())
 
     def support(self, noun: Noun) -> str | None:
         """Where the evidence for a thing is (`2 boxes`, `caption 3`), or None where there is none."""
@@ -186,11 +189,6 @@ def _boxes(regions: list[Region]) -> str:
     return f"box {regions[0].number}" if len(regions) == 1 else f"{len(regions)} boxes"
 
 
-def _things(vocabulary: Vocabulary, category: str) -> set[str]:
-    noun = vocabulary.noun(category.lower())
-    return (noun.names if noun else set()) | {category.lower()}
-
-
 # Nouns that name the picture itself: "a black and white photo".
 _OF_THE_PICTURE = frozenset(
     "image picture photo photograph scene shot background foreground and view setting light".split()
@@ -212,7 +210,9 @@ def bound_attributes(reading: Reading, vocabulary: Vocabulary) -> Iterator[Bound
         for at in range(begin, limit):
             if codes[at] != ATTRIBUTE or at in inside:
                 continue
-            attributes = vocabulary.attributes[words[at]]
+            # "dark brown" may be black, which "brown" is not
+            pair = vocabulary.attributes.get(f"{words[at - 1]} {words[at]}") if at > begin else None
+            attributes = pair or vocabulary.attributes[words[at]]
             described = by_adjective.get(at)
             if described is not None and not described.is_modifier:
                 said = frozenset({words[described.end - 1]})
@@ -295,9 +295,15 @@ def _subject(reading: Reading, by_end: dict[int, Mention], begin: int, at: int) 
             end -= 1
         if end in by_end:
             subject = by_end[end]
-            # "the bow of the bear is red": the bow is
-            is_owner = subject.first > begin and words[subject.first - 1] == "of"
-            return by_end.get(subject.first - 1) if is_owner else subject
+            if subject.first > begin and words[subject.first - 1] == "of":
+                # "the bow of the bear is red": the bow is; "the color of the bow is red": the bow
+                is_colour = words[subject.first - 2] in ("color", "colour", "colors", "colours")
+                return subject if is_colour else by_end.get(subject.first - 1)
+            # "the car next to the bus is white": the car is
+            earlier = [m for m in reading.mentions if begin <= m.head and m.end <= subject.first]
+            if earlier and {CONJUNCTION, MARK}.isdisjoint(codes[earlier[-1].end : subject.first]):
+                return earlier[-1] if len(earlier) == 1 else None
+            return subject
         before = [m for m in reading.mentions if begin <= m.head and m.end <= end]
         if not before or codes[back] == PREPOSITION:
             return None

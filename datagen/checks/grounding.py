@@ -132,7 +132,7 @@ class Grounding:
             if is_yes:
                 claim = _object_claim(question, first, evidence, self.vocabulary, rule)
                 if claim:
-                    yield claim._replace(words=word)
+                    yield claim._replace(words=word, evidence=f"{claim.words}: {claim.evidence}")
                 if first.number is not None or first.at_least:
                     for counted in count_claims(question, evidence, self.vocabulary):
                         yield counted._replace(rule=rule, words=word)
@@ -152,7 +152,7 @@ class Grounding:
             *size_claims(question, evidence),
         ]
         for bound in asked_attributes(question, self.vocabulary):
-            claims += attribute_claim(question, bound, evidence)
+            claims += attribute_claim(question, bound, evidence, self.vocabulary)
         if is_yes:
             for mention in question.mentions:
                 if not mention.is_definite and not mention.is_modifier:
@@ -336,9 +336,9 @@ def _short_answers(
                     yield claim
         if not counted:
             for at in range(begin, end):
-                if answer.modes[at] != Mode.ASSERTED:
+                if answer.modes[at] != Mode.ASSERTED and answer.words[at] != "none":
                     return
-                number = number_of(answer.words[at])
+                number = 0 if answer.words[at] == "none" else number_of(answer.words[at])
                 # not "one can see …", "two on the left and …"
                 if number is not None and not {*answer.codes[at + 1 : at + 2]} & {MODAL, PREPOSITION}:
                     claim = count_claim(
@@ -348,7 +348,7 @@ def _short_answers(
                         evidence,
                         vocabulary,
                         False,
-                        is_exhaustive=not asked.is_modified,
+                        is_exhaustive=_asks_of_all(question, asked),
                     )
                     if claim:
                         yield claim._replace(words=answer.said(at, at + 1), rule="how many")
@@ -369,7 +369,19 @@ def _short_answers(
             said = frozenset({question.words[subject.end - 1]})
             for attribute in vocabulary.attributes[answer.words[at]]:
                 bound = Bound(attribute, at, at, at + 1, subject, said)
-                yield from attribute_claim(answer, bound, evidence)
+                yield from attribute_claim(answer, bound, evidence, vocabulary)
+
+
+_OF_ALL = frozenset(
+    "are is there can could be seen see you one i do does visible shown present depicted in the this image "
+    "picture photo photograph scene total all have has".split()
+)
+
+
+def _asks_of_all(question: Reading, asked: Mention) -> bool:
+    """`How many dogs are there?`, not `How many dogs are near the car?`"""
+    rest = question.words[asked.end :]
+    return all(word in _OF_ALL or not word[0].isalnum() for word in rest)
 
 
 def _is_owner(reading: Reading, mention: Mention) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 
 from datagen.checks.claims import Claim, Verdict
-from datagen.checks.english import BE, CONJUNCTION, MARK, SIDE, THERE, VERB
+from datagen.checks.english import BE, MARK, SIDE, THERE, VERB
 from datagen.checks.evidence import Evidence, Region
 from datagen.checks.reading import Mention, Mode, Reading
 from datagen.checks.vocabulary import Vocabulary
@@ -19,6 +19,8 @@ from datagen.records import Frame
 _BEYOND = 0.08
 _FAR_BEYOND = 0.25
 _APART = 0.05
+# Of more pairs of boxes than this, some will stand any way round.
+_PAIRS = 10_000
 
 _FRAME_WORDS = frozenset(
     (
@@ -155,8 +157,6 @@ def _side_phrase(
                 end += 1
             return first, min(end + 1, limit), sides, None, True
         return first, reference.end, sides, reference, False
-    if end < limit and words[end] in ("in", "within"):
-        pass
     if vertical_alone and sides != {"middle"} and not part:
         return first, end, sides, None, False
     return first, end, sides, None, True
@@ -324,6 +324,8 @@ def _beside(
     judged = []
     if "middle" in sides:
         return "undecidable", "the middle of an object"
+    if len(regions) * len(others) > _PAIRS:
+        return "undecidable", f"{len(regions)} and {len(others)} boxes"
     for a, b in product(regions, others):
         if a.number == b.number:
             continue
@@ -462,6 +464,3 @@ def _after(reading: Reading, char: int) -> Mention | None:
         if reading.starts[mention.first] >= char - 1:
             return mention if reading.starts[mention.first] - char < 12 else None
     return None
-
-
-__all__ = ["CONJUNCTION", "position_claims", "size_claims"]

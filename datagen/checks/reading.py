@@ -9,7 +9,6 @@ reject what a text clearly says.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -17,6 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from datagen.checks.english import (
+    ADVERB,
     ATTRIBUTE,
     BE,
     CONJUNCTION,
@@ -38,6 +38,7 @@ from datagen.checks.english import (
     STOP,
     THERE,
     VERB,
+    plain,
 )
 from datagen.checks.vocabulary import Noun, Vocabulary
 
@@ -103,7 +104,7 @@ class Reading:
     @cached_property
     def starts(self) -> list[int]:
         """Where each word begins in the text."""
-        return [match.start() for match in _TOKEN.finditer(_plain(self.text))]
+        return [match.start() for match in _TOKEN.finditer(plain(self.text))]
 
     def said(self, first: int, end: int) -> str:
         """The text's own characters from one word to before another."""
@@ -117,6 +118,7 @@ _AT_LEAST = {
     "flock": 2, "crowd": 3, "number": 2, "variety": 2, "collection": 2, "row": 2, "stack": 2,
     "pile": 2, "handful": 2,
 }  # fmt: skip
+_SEEING = frozenset("seen see spotted observed noticed found spot observe find notice counted count".split())
 _WANTED = frozenset("needed required necessary useful important helpful essential".split())
 _SUPPOSES = _WANTED | {"seems", "seem", "needs", "need"}
 # "a second dog": there are two at least.
@@ -135,25 +137,13 @@ _NOT_A_NOUN = re.compile(r".*(?:ing|ed|ly|ful|able|ible|ous|est|wards?)$")
 
 def read(text: str, vocabulary: Vocabulary) -> Reading:
     """Read a text."""
-    words = _TOKEN.findall(_plain(text).lower())
+    words = _TOKEN.findall(plain(text).lower())
     code_of = vocabulary.codes.get
     codes = [code_of(word, 0) or (NUMBER if word[0].isdigit() else 0) for word in words]
     sentences = _sentences(codes)
     reading = Reading(text, words, codes, _modes(words, codes, sentences), sentences, [])
     _find_mentions(reading, vocabulary)
     return reading
-
-
-def _plain(text: str) -> str:
-    """The text with every letter in its place, without accents: `café` is written both ways."""
-    return text if text.isascii() else "".join(map(_without_accent, text))
-
-
-def _without_accent(letter: str) -> str:
-    if letter == "’":
-        return "'"
-    plain = unicodedata.normalize("NFD", letter)[0]
-    return plain if len(plain.lower()) == 1 else " "
 
 
 def number_of(word: str) -> int | None:
@@ -250,22 +240,11 @@ def _is(words: list[str], at: int, word: str) -> bool:
 
 
 def _is_seeing(words: list[str], at: int, end: int) -> bool:
-    """`can be seen`, `can also see`: not a supposition."""
-    for word in words[at : min(at + 4, end)]:
-        if word in (
-            "seen",
-            "see",
-            "spotted",
-            "observed",
-            "noticed",
-            "found",
-            "spot",
-            "observe",
-            "find",
-            "notice",
-        ):
-            return True
-    return False
+    """`can be seen`, `can also see`, `can be made out`: not a supposition."""
+    ahead = words[at : min(at + 4, end)]
+    return not _SEEING.isdisjoint(ahead) or (
+        bool({"make", "made"} & {*ahead}) and "out" in words[at : at + 6]
+    )
 
 
 def _is_infinitive(words: list[str], codes: list[int], at: int) -> bool:
@@ -354,7 +333,7 @@ def _mention(
     at = head - 1
     while at >= begin and head - at <= 6:
         code, word = codes[at], words[at]
-        if code == ATTRIBUTE or (code == 0 and number is None and not has_determiner):
+        if code in (ATTRIBUTE, 0) and number is None and not has_determiner:
             if code == 0 and head - at > 3:
                 break
             if code == 0 and word.endswith("'s"):
@@ -452,7 +431,8 @@ def _mention(
                 is_modifier = not (_ends_noun_phrase(words, end) or _is_verb(words, codes, first, end, limit))
         if not is_modifier:
             is_modified = code in (PREPOSITION, RELATIVE, VERB) or following.endswith(("ing", "ed"))
-            if code in (SEEN, BE, THERE) or (code == PREPOSITION and _leads_to_frame(words, end, limit)):
+            is_modified = is_modified or (code == BE and _says_more(words, codes, end + 1, limit))
+            if code in (SEEN, THERE) or (code == PREPOSITION and _leads_to_frame(words, end, limit)):
                 is_modified = False
     mode = reading.modes[head]
     if not is_definite and mode == Mode.ASSERTED and reading.may_suppose:
@@ -486,6 +466,15 @@ def _is_verb(words: list[str], codes: list[int], first: int, at: int, limit: int
     if words[first] in ("a", "an"):
         return True
     return at + 1 < limit and codes[at + 1] in (DEFINITE, INDEFINITE, PRONOUN)
+
+
+def _says_more(words: list[str], codes: list[int], at: int, limit: int) -> bool:
+    """Whether what follows a verb such as `are` may hold of some only: `sitting`, `near the car`."""
+    while at < limit and codes[at] in (BE, ADVERB, MODAL) and words[at] not in ("visible", "present"):
+        at += 1
+    if at >= limit or codes[at] in (SEEN, MARK) or words[at] in ("visible", "present", "seen", "shown"):
+        return False
+    return codes[at] == PREPOSITION or words[at].endswith("ing")
 
 
 def _leads_to_frame(words: list[str], at: int, limit: int) -> bool:

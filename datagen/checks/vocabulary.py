@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
-from datagen.checks.english import ATTRIBUTE, CLOSED, DEFINITE, NUMBER, OTHER, QUANTIFIER
+from datagen.checks.english import ATTRIBUTE, CLOSED, DEFINITE, NUMBER, OTHER, QUANTIFIER, plain
 from datagen.checks.phrases import needles
 from datagen.records import InputError
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NEEDS_CAPTION = "(needs a caption)"
-_SECTIONS = ("names", "groups", "parts", "implied", "scenery", "roles", "not objects")
+_SECTIONS = ("names", "groups", "parts", "implied", "scenery", "natural", "roles", "not objects")
 
 
 @dataclass(eq=False)
@@ -86,7 +87,7 @@ class BlindSpots:
             number = len(self._asks)
             pattern = re.compile(_pattern(phrase, place), re.IGNORECASE)
             self._asks.append((topic, pattern))
-            if not phrase.startswith("re:"):
+            if not phrase.startswith("re:") and _WORD.fullmatch(phrase.split()[0]):
                 self._by_word.setdefault(phrase.split()[0], []).append(number)
                 continue
             wanted = needles(pattern)
@@ -127,19 +128,27 @@ class Vocabulary:
     """
 
     def __init__(self, files: Mapping[str, str], categories: Iterable[str] = ()) -> None:
-        self.categories = frozenset(category.lower() for category in categories)
+        self.categories: frozenset[str] = frozenset()
+        """The things that the categories of the annotations name, which boxes decide."""
+        self._category_of: dict[str, str] = {}
+        """By such a thing: its category, as a phrase."""
         self.implied: dict[str, frozenset[str]] = {}
         """By one or two words of a caption: the words of what they imply."""
         self.attributes: dict[str, list[AttributeWord]] = {}
         self.blind_spots = BlindSpots()
+        self.natural: dict[str, set[str]] = {}
+        """By a thing: attributes that it may have without a caption saying so, such as green grass."""
         self.modified_heads: set[str] = set()
         """Words before which a name is no object: `stop` in `bus stop`."""
         self._nouns: dict[str, Noun] = {}
         self.opens_phrase: dict[str, _Phrases] = {}
         """By the first word of a phrase: the word alone, and the phrases that go on."""
         not_objects = self._read_words(files.get("vocabulary.txt", ""))
-        for category in sorted(self.categories):
-            self._noun(category).names.add(category)
+        for category in sorted({phrase_of(category) for category in categories} - {""}):
+            noun = self._category_noun(category)
+            for thing in noun.names:
+                self._category_of.setdefault(thing, category)
+        self.categories = frozenset(self._category_of)
         self._index(not_objects)
         self._read_attributes(files.get("attributes.txt", ""))
         self.opens_implied = frozenset(key.split()[0] for key in self.implied if " " in key)
@@ -160,12 +169,30 @@ class Vocabulary:
                     return found
         return alone
 
+    @property
+    def category_names(self) -> list[str]:
+        """The categories as phrases, in alphabetical order."""
+        return sorted(set(self._category_of.values()))
+
+    def of_category(self, category: str) -> tuple[set[str], set[str]]:
+        """What a box of a category is in full, and what it is a kind of that no category names."""
+        noun = self._nouns.get(phrase_of(category)) or self._nouns.get(_singular(phrase_of(category)))
+        if noun is None:
+            return {phrase_of(category)}, set()
+        return set(noun.names) or {phrase_of(category)}, noun.kind_of - self.categories - noun.names
+
+    def _category_noun(self, category: str) -> Noun:
+        """The noun of a category; of its singular, for one that is written in the plural."""
+        noun = self._noun(category if category in self._nouns else _singular(category))
+        noun.names.add(noun.words)
+        return noun
+
     def names_in(self, text: str) -> list[str]:
         """The categories of the annotations that a text names, in its order, with repetition.
 
         Not people in general: `people often` names no person.
         """
-        words = [word.removesuffix("'s") for word in _WORD.findall(text.lower())]
+        words = [word.removesuffix("'s") for word in _WORD.findall(plain(text).lower())]
         found = []
         at = 0
         while at < len(words):
@@ -177,7 +204,7 @@ class Vocabulary:
             before = self.codes.get(words[at - 1], 0) if at else 0
             is_general = is_plural and before not in (DEFINITE, NUMBER, QUANTIFIER, OTHER)
             if noun is not None and not (is_general and "person" in noun.things) and not noun.is_role:
-                found += sorted(noun.things & self.categories)
+                found += sorted({self._category_of[thing] for thing in noun.things & self.categories})
             at += size
         return found
 
@@ -195,15 +222,15 @@ class Vocabulary:
         section = ""
         for place, line in _lines(text, "vocabulary.txt"):
             if line.startswith("["):
-                section = line.removeprefix("[").removesuffix("]").strip()
+                section = line.removeprefix("[").removesuffix("]").strip().lower()
                 if section not in _SECTIONS or not line.endswith("]"):
                     known = ", ".join(f"[{name}]" for name in _SECTIONS)
                     raise InputError(f"{place}: {line}: no such section: there are {known}")
             elif section == "not objects":
                 if line.startswith("* "):
-                    self.modified_heads.add(line[2:].strip())
+                    self.modified_heads.add(line[2:].strip().lower())
                 else:
-                    not_objects.append(line)
+                    not_objects.append(line.lower())
             elif section in ("scenery", "roles"):
                 for words in _list(line):
                     noun = self._noun(words)
@@ -220,6 +247,9 @@ class Vocabulary:
                         self._noun(words).kind_of.add(key)
                 elif section == "groups":
                     members_of.append((keys, _list(values)))
+                elif section == "natural":
+                    for words in keys:
+                        self.natural.setdefault(words, set()).update(_list(values))
                 elif section == "parts":
                     for whole in keys:
                         for words in _list(values):
@@ -253,10 +283,7 @@ class Vocabulary:
             }
 
     def _index(self, not_objects: Sequence[str]) -> None:
-        # Slow to import, and only here.
-        import inflect
-
-        engine = inflect.engine()
+        engine = _inflect()
         phrases: dict[tuple[str, ...], tuple[Noun | None, bool]] = {}
         for noun in self._nouns.values():
             *head, last = noun.words.split()
@@ -296,7 +323,8 @@ class Vocabulary:
             for value in _list(values):
                 words = [word.strip() for word in value.split("/") if word.strip()]
                 for word in words:
-                    meanings.setdefault(word, set()).add(words[0])
+                    for spelling in (word, word.replace(" ", "-")):
+                        meanings.setdefault(spelling, set()).add(words[0])
             if not meanings:
                 raise InputError(f"{place}: {line!r}: must be a group, a colon and words between commas")
             for word, means in meanings.items():
@@ -324,6 +352,26 @@ class Vocabulary:
             self.blind_spots.add(topic, roles["asks"], roles.get("says", ()), places[topic])
 
 
+@cache
+def _inflect() -> Any:
+    # Slow to import, and only here.
+    import inflect
+
+    return inflect.engine()
+
+
+def phrase_of(category: str) -> str:
+    """A category as words: strangers write `stop_sign`, `Stop-Sign` and `stop sign`."""
+    return " ".join(plain(re.sub(r"[_\-/]+", " ", category)).lower().split())
+
+
+def _singular(phrase: str) -> str:
+    *head, last = phrase.split() or [""]
+    if last not in _PLURALS and (not last.endswith("s") or last.endswith(_SINGULAR_ENDINGS)):
+        return phrase
+    return " ".join([*head, str(_inflect().singular_noun(last) or last)])
+
+
 # Plurals and singulars that do not look it.
 _PLURALS = frozenset({"people", "cattle", "police", "skis"})
 _SINGULARS = frozenset({"lens", "series"})
@@ -331,25 +379,26 @@ _SINGULAR_ENDINGS = ("ss", "us", "as", "is")
 
 
 def _lines(text: str, file: str) -> Iterator[tuple[str, str]]:
-    """The lines that say something, in lower case (but for expressions), each with its place."""
+    """The lines that say something, each with its place."""
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
-            yield f"{file}, line {number}", stripped if "re:" in stripped else stripped.lower()
+            yield f"{file}, line {number}", stripped
 
 
 def _key_and_values(line: str, place: str, *, may_be_empty: bool = False) -> tuple[str, str]:
     key, colon, values = line.partition(":")
     if not colon or not key.strip() or not (values.strip(" |,") or may_be_empty):
         raise InputError(f"{place}: {line!r}: must be words, a colon and words between commas")
-    return key.strip(), values.strip()
+    return key.strip().lower(), values.strip()
 
 
 def _list(text: str, *, bar: bool = True) -> list[str]:
     """What stands between commas (and, in a vocabulary, bars)."""
     if bar:
         text = text.replace("|", ",")
-    return [words for part in text.split(",") if (words := " ".join(part.split()))]
+    phrases = [words for part in text.split(",") if (words := " ".join(part.split()))]
+    return [words if words.startswith("re:") else plain(words).lower() for words in phrases]
 
 
 def _pattern(phrase: str, place: str) -> str:

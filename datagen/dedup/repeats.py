@@ -95,7 +95,7 @@ class Repeats:
     stay, and never with one that went, so nothing goes for being like a repeat of something else.
     Hence what stays, shown to a new `Repeats`, holds no repeat.
 
-    Memory grows with what stays: about 1.5 kB for a sample of 90 words, 250 bytes per question.
+    Memory grows with what stays: about 2.5 kB for a sample of 100 words with its questions.
     """
 
     def __init__(self, settings: Settings | None = None, embed: Embed | None = None) -> None:
