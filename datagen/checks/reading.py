@@ -277,7 +277,7 @@ def _find_mentions(reading: Reading, vocabulary: Vocabulary) -> None:
             end = at + size
             if noun is None:
                 at = end
-            elif size == 1 and codes[at] and not _is_noun_here(words, codes, at):
+            elif size == 1 and codes[at] and not _is_noun_here(words, codes, at, vocabulary):
                 at += 1
             elif not is_plural and reading.mentions and _follows_plural(reading.mentions[-1], at):
                 at += 1  # "three ducklings paddle": a verb
@@ -293,14 +293,16 @@ def _follows_plural(last: Mention, at: int) -> bool:
     return last.end == at and last.is_plural
 
 
-def _is_noun_here(words: list[str], codes: list[int], at: int) -> bool:
+def _is_noun_here(words: list[str], codes: list[int], at: int, vocabulary: Vocabulary) -> bool:
     """A name that is another word as well: `orange`, `watch`, `back`."""
     before = codes[at - 1] if at else 0
     after = codes[at + 1] if at + 1 < len(words) else MARK
     if codes[at] == ATTRIBUTE:
         # "an orange on", "oranges": a fruit; "an orange shirt", "it is orange": a colour.
         is_before_noun = after in (0, ATTRIBUTE) and not _ends_noun_phrase(words, at + 1)
-        return before in (DEFINITE, INDEFINITE, NUMBER) and not is_before_noun
+        if any(attribute.group == "colour" for attribute in vocabulary.attributes[words[at]]):
+            return before in (DEFINITE, INDEFINITE, NUMBER) and not is_before_noun
+        return before != BE and not is_before_noun  # "on green grass"
     return (
         before in (DEFINITE, INDEFINITE, NUMBER, ATTRIBUTE, QUANTIFIER, OTHER, PREPOSITION)
         and codes[at] != SIDE

@@ -143,6 +143,7 @@ class Vocabulary:
         self._nouns: dict[str, Noun] = {}
         self.opens_phrase: dict[str, _Phrases] = {}
         """By the first word of a phrase: the word alone, and the phrases that go on."""
+        self._singulars: dict[str, Noun] = {}
         not_objects = self._read_words(files.get("vocabulary.txt", ""))
         for category in sorted({phrase_of(category) for category in categories} - {""}):
             noun = self._category_noun(category)
@@ -183,8 +184,11 @@ class Vocabulary:
 
     def _category_noun(self, category: str) -> Noun:
         """The noun of a category; of its singular, for one that is written in the plural."""
-        noun = self._noun(category if category in self._nouns else _singular(category))
+        singular = _singular(category)
+        noun = self._noun(singular if category not in self._nouns and singular in self._nouns else category)
         noun.names.add(noun.words)
+        if noun.words != singular:
+            self._singulars[singular] = noun
         return noun
 
     def names_in(self, text: str) -> list[str]:
@@ -299,6 +303,9 @@ class Vocabulary:
                     continue
                 for spelling in _spellings(phrase):
                     phrases[spelling] = (noun, is_plural)
+        for singular, noun in self._singulars.items():
+            for spelling in _spellings(tuple(singular.split())):
+                phrases.setdefault(spelling, (noun, False))
         for text in not_objects:
             for spelling in _spellings(tuple(text.split())):
                 phrases[spelling] = (None, False)
@@ -367,7 +374,8 @@ def phrase_of(category: str) -> str:
 
 def _singular(phrase: str) -> str:
     *head, last = phrase.split() or [""]
-    if last not in _PLURALS and (not last.endswith("s") or last.endswith(_SINGULAR_ENDINGS)):
+    is_plural = last in _PLURALS or (last.endswith("s") and not last.endswith(_SINGULAR_ENDINGS))
+    if not is_plural or last in _SINGULARS:
         return phrase
     return " ".join([*head, str(_inflect().singular_noun(last) or last)])
 
