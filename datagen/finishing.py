@@ -275,9 +275,7 @@ def _judge(
         return judged
     drops = judge.pack.types[unit.response_type].on_reject == "drop_sample" and isinstance(judged, Judged)
     if rejected.reason in may_complain and not outcome.was_asked_again and not drops:
-        # Which rule found it is for the pack's author, not for the teacher.
-        detail = " ".join(_EVIDENCE.sub(r"\1", _RULE.sub("", rejected.detail)).split())
-        complaints[outcome.key] = may_complain[rejected.reason].replace("{detail}", detail)
+        complaints[outcome.key] = _complaint(judged, rejected, may_complain)
     said = reply_text(body, outcome.is_chat_completion)
     books.not_emitted(unit, "rejected", rejected, body if isinstance(said, Rejected) else said[0])
     if isinstance(judged, Judged):
@@ -285,7 +283,24 @@ def _judge(
     return None
 
 
-# What decided a claim speaks of captions and boxes, of which the teacher is not to speak.
+def _complaint(judged: Judged | Rejected, rejected: Rejected, may_complain: Mapping[str, str]) -> str:
+    """What the teacher is told: all that is wrong with its reply, a sentence for each reason."""
+    wrong: dict[str, list[str]] = {rejected.reason: []}
+    for number, checked in enumerate(judged.checked if isinstance(judged, Judged) else (), 1):
+        for fault in checked.faults:
+            wrong.setdefault(fault.reason, []).append(fault.told(number))
+    sentences = []
+    for reason, told in wrong.items():
+        if reason in may_complain:
+            detail = "; ".join(list(dict.fromkeys(told))[:_TOLD]) or rejected.detail
+            # Which rule found it, and what decided it, is for the pack's author: a teacher is not to
+            # speak of captions and boxes.
+            detail = " ".join(_EVIDENCE.sub(r"\1", _RULE.sub("", detail)).split())
+            sentences.append(may_complain[reason].replace("{detail}", detail))
+    return " ".join(sentences)
+
+
+_TOLD = 3
 _EVIDENCE = re.compile(
     r"( \((?:object|absence|count|position|size|colour|attribute|blind_spot)\)): (?:[^;']|'[^']*')*"
 )

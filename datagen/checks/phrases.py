@@ -26,15 +26,13 @@ class PhraseCheck:
         self.answers_only = answers_only
         self._rules = [(phrase, _compile(phrase)) for phrase in phrases]
         # A list has many rules and nearly every text breaks none. So a rule is searched for only
-        # where the text has one of the substrings that any match of it must contain.
-        self._always: list[int] = []
+        # where the text has the substrings that any match of it must contain.
+        self._groups = [needles(pattern) for _, pattern in self._rules]
         self._with_needle: dict[str, list[int]] = {}
-        for number, (_, pattern) in enumerate(self._rules):
-            telling = needles(pattern)
-            for needle in telling:
+        for number, groups in enumerate(self._groups):
+            for needle in groups[0] if groups else ():
                 self._with_needle.setdefault(needle, []).append(number)
-            if not telling:
-                self._always.append(number)
+        self._always = [number for number, groups in enumerate(self._groups) if not groups]
 
     def __call__(self, turn: Turn) -> Fault | None:
         answer = " ".join(turn.answer.split())
@@ -51,7 +49,10 @@ class PhraseCheck:
         folded = text.casefold()
         numbers = set(self._always)
         for needle in [needle for needle in self._with_needle if needle in folded]:
-            numbers.update(self._with_needle[needle])
+            for number in self._with_needle[needle]:
+                others = self._groups[number][1:]
+                if all(any(other in folded for other in group) for group in others):
+                    numbers.add(number)
         return [self._rules[number] for number in sorted(numbers)]
 
 
@@ -66,23 +67,23 @@ def _compile(phrase: str) -> re.Pattern[str]:
         raise InputError(f"{phrase!r} is not a regular expression: {error}") from None
 
 
-def needles(pattern: re.Pattern[str]) -> tuple[str, ...]:
-    """Substrings, in lower case, one of which any match must contain; empty if none is certain.
+def needles(pattern: re.Pattern[str]) -> list[tuple[str, ...]]:
+    """Groups of substrings, in lower case: any match must contain one of each group, the rarest first.
 
-    Read from the parsed expression. That parser is Python's own but not a public module: without
-    it every rule is searched for, which is slower and finds the same.
+    Empty if none is certain. Read from the parsed expression. That parser is Python's own but not a
+    public module: without it every rule is searched for, which is slower and finds the same.
     """
     try:
         from re import _parser  # type: ignore[attr-defined]
 
-        return _certain(_parser.parse(pattern.pattern, pattern.flags)) or ()
+        return _certain(_parser.parse(pattern.pattern, pattern.flags))
     except (ImportError, AttributeError):
-        return ()
+        return []
 
 
-def _certain(parsed: Iterable[tuple[Any, Any]]) -> tuple[str, ...] | None:
-    """The best set of alternatives that a sequence of parsed operations requires."""
-    candidates: list[tuple[str, ...]] = []
+def _certain(parsed: Iterable[tuple[Any, Any]]) -> list[tuple[str, ...]]:
+    """The groups of alternatives that a sequence of parsed operations requires."""
+    groups: list[tuple[str, ...]] = []
     run = ""
     for operation, argument in parsed:
         name = str(operation)
@@ -91,23 +92,20 @@ def _certain(parsed: Iterable[tuple[Any, Any]]) -> tuple[str, ...] | None:
             continue
         if name in ("AT", "ASSERT", "ASSERT_NOT"):  # \b, ^ and look-arounds take no room
             continue
-        candidates.append((run,))
+        groups.append((run,))
         run = ""
-        inner: tuple[str, ...] | None = None
         if name == "SUBPATTERN":
-            inner = _certain(argument[3])
+            groups += _certain(argument[3])
         elif name in ("MAX_REPEAT", "MIN_REPEAT") and argument[0] >= 1:
-            inner = _certain(argument[2])
+            groups += _certain(argument[2])
         elif name == "BRANCH":
             branches = [_certain(branch) for branch in argument[1]]
             if all(branches):
-                inner = tuple(sorted({needle for branch in branches if branch for needle in branch}))
-        if inner:
-            candidates.append(inner)
-    candidates.append((run,))
-    usable = [candidate for candidate in candidates if all(map(_is_telling, candidate))]
+                groups.append(tuple(sorted({needle for branch in branches for needle in branch[0]})))
+    groups.append((run,))
+    telling = {group for group in groups if all(map(_is_telling, group))}
     # The longer the shortest alternative, the rarer the text that has one.
-    return max(usable, key=lambda c: (min(map(len, c)), -len(c)), default=None)
+    return sorted(telling, key=lambda group: (-min(map(len, group)), len(group), group))
 
 
 def _is_telling(needle: str) -> bool:

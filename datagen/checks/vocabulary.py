@@ -74,10 +74,11 @@ class BlindSpots:
     def __init__(self) -> None:
         self._says: dict[str, re.Pattern[str]] = {}
         self._asks: list[tuple[str, re.Pattern[str]]] = []
-        # A phrase is searched for only where its first word stands, an expression only where the text
+        # A phrase is searched for only where its longest word stands, an expression only where the text
         # has one of the substrings that any match of it must contain.
         self._by_word: dict[str, list[int]] = {}
         self._by_needle: dict[str, list[int]] = {}
+        self._groups: dict[int, list[tuple[str, ...]]] = {}
         self._always: list[int] = []
 
     def add(self, topic: str, asks: Sequence[str], says: Sequence[str], place: str) -> None:
@@ -87,13 +88,14 @@ class BlindSpots:
             number = len(self._asks)
             pattern = re.compile(_pattern(phrase, place), re.IGNORECASE)
             self._asks.append((topic, pattern))
-            if not phrase.startswith("re:") and _WORD.fullmatch(phrase.split()[0]):
-                self._by_word.setdefault(phrase.split()[0], []).append(number)
+            longest = max(phrase.split(), key=len)
+            if not phrase.startswith("re:") and _WORD.fullmatch(longest):
+                self._by_word.setdefault(longest, []).append(number)
                 continue
-            wanted = needles(pattern)
-            for needle in wanted:
+            self._groups[number] = groups = needles(pattern)
+            for needle in groups[0] if groups else ():
                 self._by_needle.setdefault(needle, []).append(number)
-            if not wanted:
+            if not groups:
                 self._always.append(number)
 
     def asked(self, question: str) -> list[tuple[str, tuple[int, int]]]:
@@ -103,7 +105,10 @@ class BlindSpots:
         for word in _WORD.findall(folded):
             numbers.update(self._by_word.get(word, ()))
         for needle in [needle for needle in self._by_needle if needle in folded]:
-            numbers.update(self._by_needle[needle])
+            for number in self._by_needle[needle]:
+                others = self._groups[number][1:]
+                if all(any(other in folded for other in group) for group in others):
+                    numbers.add(number)
         found: dict[str, tuple[int, int]] = {}
         for number in sorted(numbers):
             topic, pattern = self._asks[number]
