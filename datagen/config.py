@@ -223,8 +223,8 @@ def _sample_folder(pack: Pack, folder: Path) -> Path:
     )
 
 
-def check_out(out: Path, *, resumable: bool) -> None:
-    """The output folder may be absent, empty, or (if `resumable`) a run of ours, and writable.
+def check_writable(out: Path) -> bool:
+    """Whether the output folder is there; it may be absent, and has to be one that can be written.
 
     Creates nothing. Raises InputError otherwise.
     """
@@ -234,11 +234,21 @@ def check_out(out: Path, *, resumable: bool) -> None:
             raise InputError(f"--out {out}: {above} is a file, not a folder")
         if not os.access(above, os.W_OK):
             raise InputError(f"--out {out}: {above} is not writable")
-        return
+        return False
     if not out.is_dir():
         raise InputError(f"--out {out}: is a file; give a folder")
     if not os.access(out, os.W_OK):
         raise InputError(f"--out {out}: not writable")
+    return True
+
+
+def check_out(out: Path, *, resumable: bool) -> None:
+    """The output folder may be absent, empty, or (if `resumable`) a run of ours, and writable.
+
+    Creates nothing. Raises InputError otherwise.
+    """
+    if not check_writable(out):
+        return
     # What a killed run was in the middle of writing is swept away by the next.
     names = {entry.name for entry in out.iterdir()}
     was_killed = TEMPORARY in names

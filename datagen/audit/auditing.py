@@ -28,6 +28,7 @@ from datagen.audit.page import page
 from datagen.audit.records import UNPRINTABLE, Json, Record, Unread, read_record, records_of
 from datagen.audit.response_types import ResponseTypes
 from datagen.checks import Checked, Evidence, Fault, evidence_of
+from datagen.config import check_writable
 from datagen.dedup import Candidate
 from datagen.emit import TEMPORARY
 from datagen.finishing import nested
@@ -175,17 +176,8 @@ def _check(config: AuditConfig, out: Path) -> Pack:
 
 def _check_out(out: Path) -> None:
     """The output folder may be absent, empty, or an earlier audit's, and writable."""
-    if not out.exists():
-        above = next(parent for parent in out.absolute().parents if parent.exists())
-        if not above.is_dir():
-            raise InputError(f"--out {out}: {above} is a file, not a folder")
-        if not os.access(above, os.W_OK):
-            raise InputError(f"--out {out}: {above} is not writable")
+    if not check_writable(out):
         return
-    if not out.is_dir():
-        raise InputError(f"--out {out}: is a file; give a folder")
-    if not os.access(out, os.W_OK):
-        raise InputError(f"--out {out}: not writable")
     names = {entry.name for entry in out.iterdir()}
     was_killed = TEMPORARY in names
     names.discard(TEMPORARY)
