@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from datagen.checks.claims import Claim, Verdict, is_presupposed, is_said_of_image
-from datagen.checks.english import SIDE
+from datagen.checks.english import BE, SIDE, VERB
 from datagen.checks.evidence import Evidence
 from datagen.checks.reading import Mention, Mode, Reading
 from datagen.checks.vocabulary import Vocabulary
@@ -94,7 +94,10 @@ def count_claim(
     has_place = SIDE in reading.codes[mention.end : mention.end + 7]
     is_group = mention.at_least > 0
     if (mention.is_modified or has_place) and not is_exhaustive and not is_group:
-        if total in said:
+        # "only one dog is jumping": the others do not
+        if total in said and not (
+            _is_only_one(reading, mention) and reading.codes[mention.end] in (BE, VERB)
+        ):
             return claim("contradicted", f"{boxed}; caption {said[total]} says {total}")
         return claim("undecidable", f"{boxed}, some of which these may be")
     return claim("contradicted", boxed)

@@ -14,7 +14,7 @@ from typing import Literal
 from datagen.checks.attributes import asked_attributes, attribute_claim, attribute_claims
 from datagen.checks.claims import THE_IMAGE, Claim, is_presupposed
 from datagen.checks.counts import count_claim, count_claims
-from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, THERE
+from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, SIDE, THERE
 from datagen.checks.evidence import Bound, Evidence
 from datagen.checks.positions import position_claims, size_claims
 from datagen.checks.reading import Mention, Mode, Reading, number_of, read
@@ -94,8 +94,22 @@ class Grounding:
         yield from count_claims(answer, evidence, self.vocabulary)
         yield from _short_answers(question, answer, evidence, self.vocabulary)
         yield from position_claims(answer, question, evidence, self.vocabulary, self.frame)
+        yield from self._of_place_asked(question, answer, evidence)
         yield from size_claims(answer, evidence)
         yield from attribute_claims(answer, evidence, self.vocabulary)
+
+    def _of_place_asked(self, question: Reading, answer: Reading, evidence: Evidence) -> Iterator[Claim]:
+        """`The cat.` to `Which animal is on the right?`: that the cat is."""
+        if question.words[:1] not in (["which"], ["what"], ["who"]) or len(answer.words) > 6:
+            return
+        place = _PLACE.search(question.text)
+        named = [mention for mention in answer.mentions if not mention.is_modifier]
+        if place is None or len(named) != 1 or named[0].mode != Mode.ASSERTED or SIDE in answer.codes:
+            return
+        words = answer.said(named[0].first, named[0].end)
+        said = read(f"{words} is {place[0].rstrip('?. ')}.", self.vocabulary)
+        for claim in position_claims(said, None, evidence, self.vocabulary, self.frame):
+            yield claim._replace(words=words)
 
     def _is_of_world(self, answer: Reading, mention: Mention) -> bool:
         """Whether an answer that may speculate may name a thing without claiming that it is seen."""
@@ -253,6 +267,8 @@ def _not_visible(reading: Reading, mention: Mention, evidence: Evidence) -> Clai
     at = mention.end
     if mention.mode != Mode.ASSERTED or at + 1 >= len(words):
         return None
+    if words[at] in ("is", "are") and words[at + 1] in ("absent", "missing"):
+        return _absence(reading.said(mention.first, at + 2), "not visible", mention, evidence)
     if words[at] in ("is", "are") and words[at + 1] == "not":
         at += 2
     elif codes[at] == DENIAL and words[at] in ("isn't", "aren't"):
@@ -314,6 +330,11 @@ def _is_limited(reading: Reading, mention: Mention) -> bool:
     return False
 
 
+_PLACE = re.compile(
+    r"\b(?:on|to|at|in) the (?:\w+ )?(?:left|right|top|bottom|upper|lower|middle|center)\b.*", re.IGNORECASE
+)
+
+
 # Short answers: what the question is about, said of by the answer alone
 
 
@@ -341,16 +362,13 @@ def _short_answers(
                 number = 0 if answer.words[at] == "none" else number_of(answer.words[at])
                 # not "one can see …", "two on the left and …"
                 if number is not None and not {*answer.codes[at + 1 : at + 2]} & {MODAL, PREPOSITION}:
+                    is_of_all = _asks_of_all(question, asked)
                     claim = count_claim(
-                        question,
-                        asked,
-                        number,
-                        evidence,
-                        vocabulary,
-                        False,
-                        is_exhaustive=_asks_of_all(question, asked),
+                        question, asked, number, evidence, vocabulary, False, is_exhaustive=is_of_all
                     )
-                    if claim:
+                    # "How many dogs are near the car?": some of them
+                    is_some = not is_of_all and number < len(evidence.regions(asked.noun))
+                    if claim and not (is_some and claim.verdict == "contradicted"):
                         yield claim._replace(words=answer.said(at, at + 1), rule="how many")
                     return
         return
@@ -402,6 +420,9 @@ def _polarity(answer: Reading) -> str | None:
     """Whether the answer begins with Yes or No: not `No dogs are there`."""
     if not answer.words:
         return None
+    if answer.words[0] == "there" and not answer.mentions and len(answer.words) <= 6:
+        # "There is.", "There is none.", "There aren't any."
+        return "no" if DENIAL in answer.codes else "yes"
     polarity = _POLARITY.get(answer.words[0])
     if (
         polarity == "no"
