@@ -438,12 +438,10 @@ def _mention(
                 is_modified = False
     mode = reading.modes[head]
     if not is_definite and mode == Mode.ASSERTED and reading.may_suppose:
-        # "A person could trip": nobody in particular.
+        # "A person could trip", "a moving train needs a long way to stop": none in particular.
         for ahead in range(end, limit):
-            if (codes[ahead] == MODAL and not _is_seeing(words, ahead + 1, limit)) or words[ahead] in (
-                "seems",
-                "seem",
-            ):
+            is_modal = codes[ahead] == MODAL and not _is_seeing(words, ahead + 1, limit)
+            if is_modal or words[ahead] in ("seems", "seem", "needs", "need"):
                 mode = Mode.SUPPOSED
             elif words[ahead] in (",", "or", "and") or (
                 codes[ahead] not in (MARK, VERB, BE, CONJUNCTION, RELATIVE, PRONOUN)

@@ -82,6 +82,7 @@ def test_a_thing_is_supported_by_a_box_or_a_caption_and_else_by_nothing() -> Non
         "If a cat came, it would be chased.",
         "They run to catch a frisbee.",
         "A cat or a horse may be near.",
+        "A moving train needs a long way to stop.",
         "It looks as if a cat had been there.",
         "The xylophone is loud.",
         "",
