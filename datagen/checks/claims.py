@@ -41,6 +41,6 @@ def is_presupposed(reading: Reading, mention: Mention) -> bool:
 
 def is_said_of_image(reading: Reading, mention: Mention) -> bool:
     """Whether a sentence says in so many words that it speaks of the image."""
-    begin, end = next((s for s in reading.sentences if s[0] <= mention.head < s[1]), (0, 0))
+    begin = next((start for start, end in reading.sentences if start <= mention.head < end), 0)
     before = slice(begin, mention.first)
-    return THERE in reading.codes[begin:end] or not THE_IMAGE.isdisjoint(reading.words[before])
+    return THERE in reading.codes[before] or not THE_IMAGE.isdisjoint(reading.words[before])

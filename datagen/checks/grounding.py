@@ -239,15 +239,23 @@ _BESIDE = frozenset("beside behind between next near under above below".split())
 
 
 def _is_of_image(reading: Reading, mention: Mention) -> bool:
-    """Whether a sentence speaks of the image: `in the image`, `there is`, `is standing`, `next to the`."""
+    """Whether a sentence speaks of the image: `in the image`, `there is`, `is standing`, `next to the`,
+    `the presence of a`."""
     if mention.mode != Mode.ASSERTED and not mention.is_definite:
         return False
     begin, end = next((s for s in reading.sentences if s[0] <= mention.head < s[1]), (0, 0))
     words, codes = reading.words, reading.codes
     if mention.is_bare:
-        return not THE_IMAGE.isdisjoint(words[begin : mention.first])
+        if not THE_IMAGE.isdisjoint(words[begin : mention.first]):
+            return True
+        at = mention.first - 2
+        return at >= begin and codes[at] == THERE and codes[at + 1] == BE
+    if words[max(mention.first - 3, begin) : mention.first] == ["the", "presence", "of"]:
+        return True
     for at in range(begin, end):
         word = words[at]
+        if reading.modes[at] != Mode.ASSERTED:
+            continue  # "people on a slope have to see who is coming"
         if codes[at] == THERE or word in _OF_IMAGE:
             return True
         if codes[at] == BE and at + 1 < end and words[at + 1].endswith("ing"):

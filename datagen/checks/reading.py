@@ -440,7 +440,10 @@ def _mention(
     if not is_definite and mode == Mode.ASSERTED and reading.may_suppose:
         # "A person could trip", "a moving train needs a long way to stop": none in particular.
         for ahead in range(end, limit):
-            is_modal = codes[ahead] == MODAL and not _is_seeing(words, ahead + 1, limit)
+            # "The table, which has a cup and a book, might …": no subject has a comma before its verb.
+            is_modal = (
+                codes[ahead] == MODAL and words[ahead - 1] != "," and not _is_seeing(words, ahead + 1, limit)
+            )
             if is_modal or words[ahead] in ("seems", "seem", "needs", "need"):
                 mode = Mode.SUPPOSED
             elif words[ahead] in (",", "or", "and") or (

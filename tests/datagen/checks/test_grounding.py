@@ -30,6 +30,7 @@ TWO_DOGS = [("dog", LEFT), ("dog", RIGHT)]
 CAT_AND_DOG = [("cat", LEFT), ("dog", RIGHT)]
 DESCRIBE = "Describe the image."
 NOWHERE = "no box and no caption"
+WORLD = "of the world, not of the image"
 
 
 def known(
@@ -127,13 +128,33 @@ def test_scenery_and_people_in_general_are_left_open() -> None:
 
 def test_an_answer_that_may_speculate_may_speak_of_the_world_but_not_of_the_image() -> None:
     answer = "Cats like chairs. There is a cat in the image. The dog is hungry."
-    world = "of the world, not of the image"
     evidence = known([], [("chair", LEFT)])
     assert of_kind("object", claims(answer, evidence, may_speculate=True)) == [
-        ("Cats", "undecidable", world),
+        ("Cats", "undecidable", WORLD),
         ("a cat", "unsupported", NOWHERE),
         ("The dog", "unsupported", NOWHERE),
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("The presence of a horse suggests a farm.", [("a horse", "unsupported", NOWHERE)]),
+        ("The presence of a horse can calm people.", []),
+        ("Here, there are horses.", [("horses", "unsupported", NOWHERE)]),
+        ("In many parks there are often horses.", []),
+        ("The den, which has a horse, might be new.", [("a horse", "undecidable", WORLD)]),
+        ("A cat, a dog, or a horse might rest.", []),
+        (
+            "People on a horse have to see who is coming.",
+            [("People", "undecidable", "people in general"), ("a horse", "undecidable", WORLD)],
+        ),
+    ],
+)
+def test_what_an_answer_that_may_speculate_says_is_there_is_of_the_image(
+    answer: str, expected: list[tuple[str, str, str]]
+) -> None:
+    assert of_kind("object", claims(answer, known(), may_speculate=True)) == expected
 
 
 def test_what_a_caption_says_word_for_word_is_supported() -> None:
@@ -237,6 +258,14 @@ def test_a_crowd_leaves_the_number_open_upwards() -> None:
     left_out = known([], [("dog", LEFT)], uncounted=["dog"])
     assert of_kind("count", claims("There are four dogs.", left_out)) == [
         ("four dogs", "undecidable", "1 box and a group, number unknown")
+    ]
+
+
+def test_many_are_counted_only_where_the_image_is_spoken_of() -> None:
+    one = known([], [("person", LEFT)])
+    assert of_kind("count", claims("Many people like it where there is something green.", one)) == []
+    assert of_kind("count", claims("There are many people.", one)) == [
+        ("many people", "contradicted", "1 box")
     ]
 
 
