@@ -332,8 +332,8 @@ def test_wherever_a_disk_fails_the_same_command_goes_on(tmp_path: Path) -> None:
     points += [(Point("run", "pwrite64", n), "ENOSPC") for n in (1, 2, 3, *range(7, 110, 24))]
     points += [(Point("ask", "fdatasync", n), "EIO") for n in range(1, 7)]
     points += [(Point("ask", "pwrite64", n), "ENOSPC") for n in range(1, 40, 5)]
-    points += [(Point("finish", "fsync", n), "EIO") for n in range(1, 7)]
-    points += [(Point("finish", "rename", n), "EROFS") for n in range(1, 6)]
+    points += [(Point("finish", "fsync", n), "EIO") for n in range(1, 11)]
+    points += [(Point("finish", "rename", n), "EROFS") for n in range(1, 10)]
     assert sweep(tmp_path, points) >= {
         ("pwrite64", LEDGER), ("pwrite64", WAL), ("pwrite64", "ledger.sqlite-shm"), ("fdatasync", LEDGER),
         ("fdatasync", WAL), ("fsync", "manifest.json"), ("fsync", "out"), ("rename", "manifest.json"),
@@ -363,7 +363,7 @@ def test_a_full_disk_stops_a_run_that_goes_on_once_there_is_room(
     small_disk: Callable[[int], Path], tmp_path: Path
 ) -> None:
     stopped = set()
-    for kib in range(100, 420, 40):
+    for kib in range(100, 580, 40):
         out = small_disk(kib) / f"{kib}"
         with ChatServer(Endpoint()) as server:
             ended = run(command(tmp_path, server, IMAGES, CONCURRENCY, out))
