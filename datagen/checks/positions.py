@@ -264,8 +264,9 @@ def _place(
     verdicts: list[tuple[Verdict, str]] = []
     for subject in subjects:
         regions = evidence.regions(subject.noun)
-        # "one of the two dogs" is one, "two smaller dogs" are two
-        is_one_of = subject.first > 0 and reading.words[subject.first - 1] == "of"
+        # "one of the two dogs" is one, "two smaller dogs" are two; "it" may be a dog of the question
+        its_words = reading.words if question is None or subject in reading.mentions else question.words
+        is_one_of = subject.first > 0 and its_words[subject.first - 1] == "of"
         number = 1 if is_one_of or (is_shared and not subject.is_subset) else subject.number or 1
         if not regions:
             verdicts.append(("undecidable", "no box"))

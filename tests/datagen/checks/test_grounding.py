@@ -311,6 +311,14 @@ def test_a_side_is_held_against_the_centre_of_the_box(answer: str, verdict: str)
     assert found[0].words in answer
 
 
+def test_an_answer_shorter_than_its_question_may_place_what_that_asks_about() -> None:
+    question = "Of all the many things that can be seen in this picture, where is the dog?"
+    assert claims("It is on the left.", known([], CAT_AND_DOG), question) == [
+        Claim("object", "the dog", "taken for granted", "supported", "box 2", "question"),
+        Claim("position", "on the left", "side of the frame", "contradicted", "box 2"),
+    ]
+
+
 def test_a_place_too_near_the_middle_is_left_open() -> None:
     evidence = known([], [("cat", NEARLY_LEFT)])
     assert claims("The cat is on the left side of the image.", evidence) == [
