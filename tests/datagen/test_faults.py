@@ -61,7 +61,7 @@ PRICES = Prices(input=2.0, cached_input=0.5, output=8.0)
 PRICE = Price(*PRICES)
 WAITS_FOR_EVER = 3600.0
 GIVES_UP_SECONDS = 5.0
-"""Long beside any pause of a busy machine: a reply that is sent as the client gives up is in no one's books."""
+"""Long beside any pause of a busy machine: what is sent as the client gives up is in no one's books."""
 ROUNDING = 1 + 1e-9
 
 RETRIED = {
