@@ -567,7 +567,7 @@ class Sample(NamedTuple):
 
 def written(pack: Pack, annotations: Sequence[ImageAnnotation]) -> list[Sample]:
     """What the programmatic teacher writes, its types mixed as a run has them."""
-    teacher = ProgrammaticTeacher()
+    teacher = ProgrammaticTeacher(pack.programs, pack.files)
     samples = []
     for annotation in annotations:
         for name, settings in pack.types.items():

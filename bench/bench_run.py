@@ -77,7 +77,7 @@ def write_floor(captions: Path, instances: Path, out: Path) -> None:
 
     job = check_config(RunConfig(captions=(captions,), instances=(instances,)))
     annotations = read_annotations([captions], [instances])
-    requests = Requests(job, annotations.categories)
+    requests = Requests(job, annotations.categories, annotations.statistics())
 
     assert isinstance(job.teacher, LocalTeacher)
     records = []

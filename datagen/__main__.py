@@ -18,6 +18,7 @@ from datagen.asking import Interrupted
 from datagen.audit import AuditConfig, write_audit
 from datagen.config import RunConfig, check_config, check_out
 from datagen.ledger import FILE_NAME, Ledger
+from datagen.prompting import DEFAULT_PACK, find_pack, load_pack
 from datagen.records import InputError
 from datagen.teacher import TEACHERS
 from schemas import RunManifest
@@ -386,6 +387,25 @@ def cancel(folder: FolderArgument) -> None:
     terminal.say_cancelled(cancelled)
     terminal.say_summary(ran.manifest, folder, again="the `run` that began it")
     _exit(ran)
+
+
+@_command
+def programs(
+    pack: Annotated[str, typer.Option(metavar="NAME_OR_DIR", help="Whose weights to show.")] = DEFAULT_PACK,
+) -> None:
+    """List the programs of the embedded teacher, with their weights in a pack."""
+    # Imported when used: their word lists take a while to read.
+    from datagen.teacher.programmatic import weights_of
+
+    folder = find_pack(pack)
+    loaded = load_pack(folder)
+    try:
+        weights = weights_of(loaded.programs)
+    except InputError as error:
+        raise InputError(f"{folder}/{error}") from None
+    terminal.say_programs(
+        [(each.response_type, each.name, weight, each.about) for each, weight in weights.items()], loaded.name
+    )
 
 
 def _exit(ran: pipeline.Ran) -> None:

@@ -21,17 +21,17 @@ import mmap
 import os
 import re
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from datagen.records import Box, Excluded, ImageAnnotation, InputError, LeftOut
+from datagen.records import Box, CategoryStatistics, Excluded, ImageAnnotation, InputError, LeftOut
 
 _Kind = Literal["captions", "instances"]
 _Section = Literal["images", "categories", "annotations"]
@@ -46,6 +46,8 @@ _LONGEST_OUTLINE = 4_000_000
 _LOST = "\ufffd"
 """Unicode's replacement character: another stood here, until some program read it in a wrong encoding."""
 _UNPRINTABLE = re.compile(f"[\x00-\x1f\x7f-\x9f{_LOST}]")
+_MOST_TOGETHER = 12
+"""Companions of a category that are of use to anybody."""
 _COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)201[45]_)?(?P<number>\d{12}\.\w+)")
 
 # What is kept of a file. Decoding steps over every field that is not named here.
@@ -226,6 +228,29 @@ class Annotations:
         """
         files: list[_Source[Any]] = [*self._captions, *self._instances]
         return [file.notes[key] for file in files for key in sorted(file.notes)]
+
+    def statistics(self) -> CategoryStatistics:
+        """How often the categories, and each two of them together, are boxed; takes a pass over all boxes."""
+        boxed: dict[int, set[str]] = {}
+        for file in self._instances:
+            for image_id, places in file.of_image.items():
+                found = (file.annotations[place] for place in places)
+                names = {file.categories[each.category_id] for each in found if each is not None}
+                boxed.setdefault(image_id, set()).update(names)
+        # By name where the numbers are equal, so that the order of files and images decides nothing.
+        images = Counter(name for names in boxed.values() for name in names)
+        pairs = Counter(pair for names in boxed.values() for pair in combinations(sorted(names), 2))
+        together: dict[str, list[tuple[int, str]]] = {}
+        for (first, second), count in pairs.items():
+            together.setdefault(first, []).append((-count, second))
+            together.setdefault(second, []).append((-count, first))
+        return CategoryStatistics(
+            tuple(sorted(images, key=lambda name: (-images[name], name))),
+            {
+                name: tuple(other for _, other in sorted(others)[:_MOST_TOGETHER])
+                for name, others in sorted(together.items())
+            },
+        )
 
     def __len__(self) -> int:
         return len(self.image_ids)

@@ -11,7 +11,7 @@ from datagen.emit import ALIGNMENT, MANIFEST, REJECTED, TEMPORARY, read_manifest
 from datagen.evaluation_images import EvaluationList, read_evaluation_list
 from datagen.ledger import FILE_NAME as LEDGER
 from datagen.pricing import PRICES, Price, Prices, find_prices
-from datagen.prompting import PACKS, Pack, find_pack, load_pack
+from datagen.prompting import DEFAULT_PACK, PACKS, Pack, find_pack, load_pack
 from datagen.records import InputError, ProxyForm
 from datagen.teacher import Teacher, make_teacher
 
@@ -122,7 +122,14 @@ def check_config(config: RunConfig) -> Job:
     # In the pack's order whatever the option's, so that the same choice is the same run.
     types = tuple(name for name in pack.types if name in types)
     teacher = make_teacher(
-        config.teacher, model=config.model, base_url=config.base_url, replies=config.replies
+        config.teacher,
+        model=config.model,
+        base_url=config.base_url,
+        replies=config.replies,
+        pack_folder=folder,
+        pack_files=pack.files,
+        shipped_files=load_pack(PACKS / DEFAULT_PACK).files,
+        programs=pack.programs,
     )
     prices = _prices(config)
     captions, instances, images = config.captions, config.instances, config.images

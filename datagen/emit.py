@@ -26,6 +26,7 @@ COMBINED = "llava_instruct.json"
 ALIGNMENT = "alignment.json"
 REJECTED = "rejected.jsonl"
 VERDICTS = "verdicts.jsonl"
+EVIDENCE = "evidence.jsonl"
 MANIFEST = "manifest.json"
 TEMPORARY = ".vitkit-writing"
 
@@ -143,9 +144,10 @@ class Emission:
             _sync_folder(self.folder)
 
 
-def run_files(response_types: Sequence[str]) -> list[str]:
+def run_files(response_types: Sequence[str], *, has_evidence: bool) -> list[str]:
     """The names of a run's files beside ledger and manifest."""
-    return [*(f"{name}.json" for name in response_types), COMBINED, ALIGNMENT, REJECTED, VERDICTS]
+    sets = [*(f"{name}.json" for name in response_types), COMBINED, ALIGNMENT]
+    return [*sets, REJECTED, VERDICTS, *([EVIDENCE] if has_evidence else [])]
 
 
 def read_manifest(folder: Path) -> RunManifest | None:

@@ -11,13 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from datagen.alignment import alignment_record
 from datagen.annotations import read_annotations
+from datagen.balance import Balance
 from datagen.checks import Checked, Verdict, phrase_check
 from datagen.config import Job
 from datagen.emit import (
     ALIGNMENT,
     COMBINED,
+    EVIDENCE,
     REJECTED,
     VERDICTS,
     Emission,
@@ -32,7 +36,16 @@ from datagen.planning import Plan, nothing_planned, run_settings
 from datagen.prompting import Pack, load_pack, pack_from_files
 from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Rejected, Turn, Unit
 from datagen.sample_set import Accepted, LeftOutOfSet, SampleSet
-from schemas import Accounting, Found, LlavaRecord, Rejection, RunManifest, SampleVerdict, TurnVerdict
+from schemas import (
+    Accounting,
+    Found,
+    LlavaRecord,
+    Rejection,
+    RunManifest,
+    SampleEvidence,
+    SampleVerdict,
+    TurnVerdict,
+)
 from schemas.run import ClaimVerdict, Cost, TokenUsage
 
 _MANIFEST_SETTINGS = ("teacher", "model", "base_url", "proxy", "seed", "limit", "images_dir", "inputs")
@@ -141,6 +154,29 @@ class _Books:
         return nested(self._reasons)
 
 
+class _EvidenceBook:
+    """evidence.jsonl, and the balance that follows from it."""
+
+    def __init__(self) -> None:
+        self.balance = Balance()
+        self._unsaid: Counter[str] = Counter()
+
+    def emitted(self, outcome: Outcome, judged: Judged, emission: Emission) -> None:
+        """Write down what the kept turns of an emitted sample rest on."""
+        if outcome.evidence is None:  # asked by a vitkit that did not keep it
+            return
+        told = msgspec.json.decode(outcome.evidence)
+        turns = [told["turns"][at] for at in judged.kept]
+        evidence = SampleEvidence(id=sample_id(outcome.unit), unsaid=told["unsaid"], turns=turns)
+        for turn in evidence.turns:
+            self.balance.add(turn.parts)
+        self._unsaid.update(evidence.unsaid)
+        emission.add(EVIDENCE, evidence)
+
+    def unsaid(self) -> dict[str, int]:
+        return dict(sorted(self._unsaid.items()))
+
+
 def nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
     nested: dict[str, dict[str, int]] = {}
     for (first, second), count in sorted(counts.items()):
@@ -194,7 +230,9 @@ def finish(
     checking = checking or ledger.setting("checks", "enforce")
     judge = Judge(pack, _categories(ledger), checking)
     complaints: dict[str, str] = {}
-    with Emission(ledger.folder, run_files(types)) as emission:
+    # Only the embedded teacher can tell what its turns rest on.
+    evidence = _EvidenceBook() if ledger.setting("teacher") == "programmatic" else None
+    with Emission(ledger.folder, run_files(types, has_evidence=evidence is not None)) as emission:
         books = _Books(emission, types)
         books.kept_out(ledger.left_out(), ledger.excluded())
         sample_set = SampleSet(pack, types, judge.vocabulary)
@@ -208,6 +246,8 @@ def finish(
                     candidates.append((outcome, judged))
             for (outcome, _), settled in zip(candidates, sample_set.accept(candidates), strict=True):
                 _emit(outcome, settled, sample_set, emission, books)
+                if evidence is not None and isinstance(settled, Accepted):
+                    evidence.emitted(outcome, settled.judged, emission)
         accounting = books.accounting()
         planned = {name: progress.planned for name, progress in ledger.progress().items()}
         if {name: count.planned for name, count in accounting.items() if count.planned} != planned:
@@ -223,6 +263,8 @@ def finish(
         usage = dict(zip(("prompt", "cached", "completion"), ledger.usage(), strict=True))
         settings = {name: ledger.setting(name) for name in _MANIFEST_SETTINGS}
         settings |= {"checks": checking, "usefulness": sample_set.report()}
+        if evidence is not None:
+            settings |= {"programs": evidence.balance.report(), "unsaid": evidence.unsaid()}
         to_ask_again = ledger.ask_again(complaints)
         return _commit(
             emission,

@@ -25,7 +25,7 @@ from datagen.records import Excluded, ImageAnnotation, InputError, LeftOut, Mess
 
 FILE_NAME = "ledger.sqlite"
 _APPLICATION_ID = 0x76697464  # "vitd"
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _PAGE = 1000
 
 _SCHEMA = """
@@ -129,6 +129,12 @@ CREATE TABLE quarantine (tag TEXT NOT NULL, line INTEGER NOT NULL, reason TEXT N
 """
 
 
+_ADDED_IN_3 = """
+-- What the turns rest on, as JSON, from a teacher that can tell.
+ALTER TABLE replies ADD COLUMN evidence TEXT;
+"""
+
+
 class PlannedUnit(NamedTuple):
     """A unit and the request that would answer it."""
 
@@ -179,6 +185,8 @@ class Outcome(NamedTuple):
     """The reply to asking again, where that was done."""
     was_asked_again: bool = False
     """True once asking again has brought a reply or a failure, so that it is not done twice."""
+    evidence: str | None = None
+    """What the turns of `body` rest on, as JSON, where the teacher told."""
 
 
 class Complaint(NamedTuple):
@@ -547,8 +555,8 @@ class Ledger:
             db.executemany(
                 """INSERT OR IGNORE INTO replies (
                     key, body, is_chat_completion, paid, prompt_tokens, cached_tokens, completion_tokens,
-                    seconds, received_at, cost
-                ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                    seconds, received_at, cost, evidence
+                ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     (
                         key,
@@ -561,6 +569,7 @@ class Ledger:
                         reply.seconds,
                         now,
                         cost,
+                        reply.evidence,
                     )
                     for key, reply, cost in replies
                 ),
@@ -737,7 +746,7 @@ class Ledger:
                 replies.body, replies.is_chat_completion, failures.reason, failures.detail,
                 second.body, second.key IS NOT NULL OR EXISTS (
                     SELECT 1 FROM failures AS failed WHERE failed.key = second_key
-                )
+                ), replies.evidence
             FROM units JOIN images USING (image_id)
             LEFT JOIN replies USING (key) LEFT JOIN failures USING (key)
             LEFT JOIN second_requests USING (key) LEFT JOIN replies AS second ON second.key = second_key
@@ -767,6 +776,7 @@ class Ledger:
                 (reason, detail) if reason is not None and body is None else None,
                 second[0],
                 bool(second[1]),
+                second[2],
             )
 
     def planned_images(self) -> int:
@@ -912,12 +922,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _check_or_create(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        if _version(connection, path) == 1:
-            connection.executescript(f"BEGIN; {_ADDED_IN_2} PRAGMA user_version = 2; COMMIT")
+        for version, added in ((1, _ADDED_IN_2), (2, _ADDED_IN_3)):
+            if _version(connection, path) == version:
+                connection.executescript(f"BEGIN; {added} PRAGMA user_version = {version + 1}; COMMIT")
         _check_version(connection, path)
         return
     connection.executescript(
-        f"BEGIN; {_SCHEMA} {_ADDED_IN_2} PRAGMA application_id = {_APPLICATION_ID}; "
+        f"BEGIN; {_SCHEMA} {_ADDED_IN_2} {_ADDED_IN_3} PRAGMA application_id = {_APPLICATION_ID}; "
         f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT"
     )
 
@@ -932,7 +943,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise InputError(f"{path}: empty, so there is no run yet: run the command that began it again")
     version = _version(connection, path)
-    if version == 1:
+    if version < _SCHEMA_VERSION:
         raise InputError(
             f"{path}: made by an older vitkit: `python -m datagen finish {path.parent}` brings it up to date"
         )

@@ -20,6 +20,7 @@ from datagen.parsing import reply_text
 from datagen.pricing import PRICES, Price
 from datagen.prompting import Prompter
 from datagen.records import (
+    CategoryStatistics,
     Excluded,
     ImageAnnotation,
     InputError,
@@ -36,8 +37,9 @@ from schemas import InputFile
 class Requests:
     """Makes the request of a unit, the same one whenever it is made."""
 
-    def __init__(self, job: Job, vocabulary: Sequence[str]) -> None:
+    def __init__(self, job: Job, vocabulary: Sequence[str], statistics: CategoryStatistics) -> None:
         self.job = job
+        self.statistics = statistics
         self.vocabulary = tuple(vocabulary)
         self._prompters = {name: Prompter(job.pack.types[name], job.proxy) for name in job.types}
 
@@ -73,6 +75,7 @@ class Requests:
             temperature=response_type.temperature,
             max_tokens=response_type.max_tokens,
             messages=messages,
+            statistics=self.statistics,
         )
 
 
@@ -86,7 +89,10 @@ class Plan:
     def __init__(self, job: Job, annotations: Annotations) -> None:
         self.job = job
         self.annotations = annotations
-        self.requests = Requests(job, annotations.categories)
+        # For a teacher that reads messages they would be of no use, and a pass over all boxes.
+        no_use = job.teacher.reads_messages
+        statistics = CategoryStatistics() if no_use else annotations.statistics()
+        self.requests = Requests(job, annotations.categories, statistics)
         self._evaluation: EvaluationImages | None = None
         if job.evaluation_list is not None:
             folders = job.config.evaluation_images

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -23,14 +23,15 @@ from datagen.parsing import Parsed, as_json, parse_reply
 from datagen.records import Frame, ImageAnnotation, InputError, Message, ProxyForm, ReplyForm
 from schemas import PackToml, ResponseTypeToml
 from schemas.llava import IMAGE_TOKEN
-from schemas.pack import DedupToml, OnReject
+from schemas.pack import DedupToml, MarginsToml, OnReject, ProgramsToml
 
 PACKS = Path(__file__).resolve().parent.parent / "prompts"
 DEFAULT_PACK = "coco"
 
 # What a pack does not bring is taken from the default pack.
 _WORD_LISTS = ("leaks.txt", "refusals.txt", "alignment.txt", "complaints.txt")
-_SHARED_FILES = (*_WORD_LISTS, "vocabulary.txt", "attributes.txt", "blind_spots.txt")
+_SHARED_FILES = (*_WORD_LISTS, "vocabulary.txt", "attributes.txt", "blind_spots.txt", "knowledge.toml")
+_PHRASINGS = "phrasings/"
 _QUESTIONS = "questions.txt"
 # Published folder name to ours.
 _FOLDER_ALIASES = {"detail": "detail_description"}
@@ -84,6 +85,7 @@ class Pack:
     frame: Frame
     sample: str | None
     dedup: DedupToml
+    programs: ProgramsToml
     types: Mapping[str, ResponseType]
     word_lists: Mapping[str, tuple[str, ...]]
     """`leaks`, `refusals`, `alignment`, `complaints`: the lines of the text files of those names."""
@@ -129,7 +131,8 @@ def load_pack(folder: Path) -> Pack:
     default = PACKS / DEFAULT_PACK
     if folder.resolve() != default:
         lent = _read_files(default)
-        for name in _SHARED_FILES:
+        phrasings = [path for path in lent if path.startswith(_PHRASINGS)]
+        for name in (*_SHARED_FILES, *phrasings):
             files.setdefault(name, lent[name])
         files.setdefault(f"detail/{_QUESTIONS}", lent[f"detail/{_QUESTIONS}"])
     return pack_from_files(files, str(folder), folder.resolve().name)
@@ -154,6 +157,7 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
         frame=settings.frame,
         sample=settings.sample,
         dedup=settings.dedup,
+        programs=settings.programs,
         types=types,
         word_lists=word_lists,
         complaints=_complaints(word_lists["complaints"], f"{where}/complaints.txt"),
@@ -167,6 +171,7 @@ def _read_files(folder: Path) -> dict[str, str]:
     files: dict[str, str] = {}
     try:
         paths = sorted([*folder.glob("*.toml"), *folder.glob("*.txt"), *folder.glob("*/*.txt")])
+        paths += sorted(folder.glob(f"{_PHRASINGS}*.toml"))
         for path in paths:
             text = path.read_text(encoding="utf-8-sig")
             files[path.relative_to(folder).as_posix()] = text.replace("\r\n", "\n")
@@ -210,11 +215,22 @@ def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            models: dict[str, type[BaseModel]] = {"types": ResponseTypeToml, "dedup": DedupToml}
-            model = models.get(str(first["loc"][0]), PackToml) if len(first["loc"]) > 1 else PackToml
+            model = _table_of(first["loc"])
             known = ", ".join(model.model_fields)
             raise InputError(f"{where}/pack.toml: unknown key {key}: known here are {known}") from None
         raise InputError(f"{where}/pack.toml: {key}: {first['msg']} (got {first['input']!r})") from None
+
+
+def _table_of(loc: Sequence[int | str]) -> type[BaseModel]:
+    """The model of the table in pack.toml in which a key stands."""
+    if len(loc) > 2 and loc[:2] == ("programs", "margins"):
+        return MarginsToml
+    models: dict[str, type[BaseModel]] = {
+        "types": ResponseTypeToml,
+        "dedup": DedupToml,
+        "programs": ProgramsToml,
+    }
+    return models.get(str(loc[0]), PackToml) if len(loc) > 1 else PackToml
 
 
 def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str], where: str) -> ResponseType:

@@ -53,6 +53,18 @@ class ImageAnnotation(msgspec.Struct, frozen=True):
     """Categories of which a box had to be left out, so that their number in the image is unknown."""
 
 
+class CategoryStatistics(msgspec.Struct, frozen=True):
+    """What a data set tells of its categories, each by the number of images that have a box of it."""
+
+    popular: tuple[str, ...] = ()
+    """The most frequent first."""
+    together: dict[str, tuple[str, ...]] = {}
+    """For each category those that most often share an image with it, the most frequent first."""
+
+
+_NO_STATISTICS = CategoryStatistics()
+
+
 class Unit(NamedTuple):
     """What is planned, accounted for and emitted as one: a sample that may come to be."""
 
@@ -93,6 +105,8 @@ class TeacherRequest:
     max_tokens: int
     messages: tuple[Message, ...]
     """Empty for a teacher that does not read messages."""
+    statistics: CategoryStatistics = _NO_STATISTICS
+    """Of the whole data set, for a teacher that does not read messages."""
 
 
 class TeacherReply(NamedTuple):
@@ -105,6 +119,9 @@ class TeacherReply(NamedTuple):
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     seconds: float = 0.0
+    evidence: str | None = None
+    """What the turns rest on, as JSON (`TurnEvidence` of schemas, and what was left unsaid), from a
+    teacher that can tell."""
 
 
 class Excluded(NamedTuple):

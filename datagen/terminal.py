@@ -535,6 +535,23 @@ def say_messages(messages: Mapping[str, Sequence[Message]]) -> None:
             sys.stdout.flush()
 
 
+def say_programs(programs: Sequence[tuple[str, str, float, str]], pack: str) -> None:
+    """Response type, name, weight and subject of each."""
+    width = max(len(name) for _, name, _, _ in programs)
+    shown = None
+    for response_type, name, weight, about in sorted(programs, key=lambda each: each[0] != "conversation"):
+        if response_type != shown:
+            _out.print(f"{'' if shown is None else chr(10)}{response_type}")
+            shown = response_type
+        _out.print(f"  {name:<{width}}  {f'{weight:g}' if weight else 'off':>4}  {_plain(about)}")
+    used = sum(1 for _, _, weight, _ in programs if weight)
+    _out.print(
+        f"\n{len(programs)} programs, {used} of them in use by the pack {_plain(pack)}. The number is how "
+        "often one is\nchosen beside the others of its type; a pack changes it under \\[programs.weights] "
+        "in pack.toml, 0 for off."
+    )
+
+
 def say_status(ledger: Ledger, folder: Path) -> None:
     if not ledger.has_plan():
         _out.print("A plan is being made; nothing is asked yet.")

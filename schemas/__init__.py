@@ -1,6 +1,7 @@
 """What is on disk: the files that users, trainers and other tools read. Imports nothing of ours.
 
 - `llava`: the instruction and alignment sets
+- `evidence`: what the embedded teacher's turns rest on
 - `run`: the other files of a run's folder, and recorded replies
 - `usefulness`: what the manifest says of each set as a whole
 - `audit`: the report on LLaVA JSON made elsewhere
@@ -10,8 +11,9 @@
 """
 
 from schemas.audit import AuditReport
+from schemas.evidence import ProgramReport, SampleEvidence, TurnEvidence
 from schemas.llava import LlavaMessage, LlavaRecord
-from schemas.pack import PackToml, ResponseTypeToml
+from schemas.pack import PackToml, ProgramsToml, ResponseTypeToml
 from schemas.run import (
     Accounting,
     Found,
@@ -34,11 +36,15 @@ __all__ = [
     "LlavaRecord",
     "OutputFile",
     "PackToml",
+    "ProgramReport",
+    "ProgramsToml",
     "RecordedReply",
     "Rejection",
     "ResponseTypeToml",
     "RunManifest",
+    "SampleEvidence",
     "SampleVerdict",
     "SetReport",
+    "TurnEvidence",
     "TurnVerdict",
 ]

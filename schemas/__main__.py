@@ -6,10 +6,20 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from schemas import AuditReport, LlavaRecord, PackToml, RecordedReply, Rejection, RunManifest, SampleVerdict
+from schemas import (
+    AuditReport,
+    LlavaRecord,
+    PackToml,
+    RecordedReply,
+    Rejection,
+    RunManifest,
+    SampleEvidence,
+    SampleVerdict,
+)
 
 EXPORTED: dict[str, type[BaseModel]] = {
     "audit": AuditReport,
+    "evidence": SampleEvidence,
     "llava_record": LlavaRecord,
     "manifest": RunManifest,
     "pack": PackToml,

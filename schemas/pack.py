@@ -81,6 +81,45 @@ class DedupToml(BaseModel):
     """Folder of a sentence-transformers model; needs `pip install 'vitkit[semantic]'`."""
 
 
+class MarginsToml(BaseModel):
+    """The table `[programs.margins]`: from where on annotations decide what the embedded teacher says.
+
+    Lengths are shares of the image's width or height, areas shares of the image.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    smallest_area: float = Field(default=0.003, ge=0, lt=1)
+    """A box that covers less is not pointed at."""
+    smallest_cut_off: float = Field(default=0.01, ge=0, lt=1)
+    """The same for a box at the image's edge: what it shows may be a sliver of the thing."""
+    border: float = Field(default=0.035, ge=0, lt=0.16)
+    """How far a centre lies from the borders between thirds before a thing is said to be in one."""
+    apart: float = Field(default=0.12, ge=0, lt=1)
+    """How far two centres lie apart before one thing is said to be left of or above the other."""
+    overlap: float = Field(default=0.25, ge=0, lt=1)
+    """How much of the shorter of two extents they may share before the things count as not apart."""
+    larger: float = Field(default=1.5, ge=1)
+    """How many times the area of another a box has before it is called the larger one."""
+    more: int = Field(default=1, ge=1)
+    """By how many one number leads before it is called the greater one."""
+    same_object: float = Field(default=0.8, gt=0, le=1)
+    """Intersection over union from which two boxes of a category may be one thing boxed twice."""
+    most_counted: int = Field(default=12, ge=1, le=12)
+    """A larger number is not told."""
+
+
+class ProgramsToml(BaseModel):
+    """The table `[programs]`: what the embedded teacher asks, and what it takes for decided."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    margins: MarginsToml = MarginsToml()
+    weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
+    """How often each program is chosen beside the others of its type; 0 switches it off. What is not
+    named has the weight that `datagen programs` lists."""
+
+
 class PackToml(BaseModel):
     """A prompt pack's settings. Unknown keys are refused."""
 
@@ -99,5 +138,7 @@ class PackToml(BaseModel):
     patient's left is the image's right."""
     dedup: DedupToml = DedupToml()
     """When a sample repeats another."""
+    programs: ProgramsToml = ProgramsToml()
+    """The programs of the embedded teacher."""
     types: dict[TypeName, ResponseTypeToml] = Field(min_length=1)
     """One table per response type, in the order in which they are asked."""

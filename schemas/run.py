@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.evidence import ProgramReport
 from schemas.usefulness import SetReport
 
 
@@ -172,6 +173,10 @@ class RunManifest(_Strict):
     """By response type."""
     usefulness: dict[str, SetReport] = {}
     """By response type: the set as a whole."""
+    programs: dict[str, ProgramReport] = {}
+    """By program of the embedded teacher: how its answers, categories and places are spread."""
+    unsaid: dict[str, int] = {}
+    """What the pack's margins forbade the embedded teacher to say in the samples emitted, by the reason."""
     usage: TokenUsage
     cost: Cost
     to_ask_again: int = Field(ge=0)

@@ -25,6 +25,7 @@ STAGES = {
     "datagen.checks",
     "datagen.dedup",
     "datagen.usefulness",
+    "datagen.balance",
     "datagen.alignment",
     "datagen.emit",
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from datagen.records import InputError, TeacherReply, TeacherRequest
+from schemas.pack import ProgramsToml
 
 TEACHERS = {
     "programmatic": "writes samples from the annotations by rule: no network, no key, no cost",
@@ -116,10 +118,17 @@ def make_teacher(
     model: str | None = None,
     base_url: str | None = None,
     replies: Path | None = None,
+    pack_folder: Path,
+    pack_files: Mapping[str, str],
+    shipped_files: Mapping[str, str],
+    programs: ProgramsToml,
 ) -> Teacher:
     """The teacher of that name. Each is imported only when used.
 
-    Raises InputError for an unknown name, or for options that the teacher needs or has no use for.
+    `shipped_files` are those of the pack that ships, which has every phrasing there has to be.
+
+    Raises InputError for an unknown name, for options that the teacher needs or has no use for, or for
+    a pack's text that it cannot use.
     """
     if name not in TEACHERS:
         raise InputError(f"--teacher {name}: no such teacher; there are {', '.join(TEACHERS)}")
@@ -144,6 +153,10 @@ def make_teacher(
         if replies is None:
             raise InputError("--teacher replay needs --replies: a JSON lines file of recorded replies")
         return ReplayTeacher(replies)
-    from datagen.teacher.programmatic import ProgrammaticTeacher
+    from datagen.teacher.programmatic import ProgrammaticTeacher, check_phrasings
 
-    return ProgrammaticTeacher()
+    try:
+        check_phrasings(pack_files, shipped_files)
+        return ProgrammaticTeacher(programs, pack_files)
+    except InputError as error:
+        raise InputError(f"{pack_folder}/{error}") from None

@@ -19,7 +19,7 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 
 from datagen.annotations import Annotations, find_image_file, read_annotations
-from datagen.records import Box, Excluded, ImageAnnotation, InputError, LeftOut
+from datagen.records import Box, CategoryStatistics, Excluded, ImageAnnotation, InputError, LeftOut
 
 Record = dict[str, Any]
 CAPTIONS, INSTANCES = Path("captions.json"), Path("instances.json")
@@ -140,6 +140,24 @@ def test_a_category_id_means_what_its_own_file_says() -> None:
     annotations = read_annotations([], [one, two])
     assert [found.category for found in the_image(annotations).boxes] == ["dog", "cat"]
     assert annotations.categories == ["dog"]
+
+
+def test_statistics_count_images_and_not_boxes() -> None:
+    categories = [category(id=n, name=name) for n, name in enumerate(("cat", "dog", "eel", "fox"))]
+    boxed = {1: (0, 0, 0, 1), 2: (1, 2), 3: (1, 2), 4: (1, 0)}
+    boxes = [
+        box(id=10 * image_id + place, image_id=image_id, category_id=each)
+        for image_id, of_image in boxed.items()
+        for place, each in enumerate(of_image)
+    ]
+    annotations = read_annotations(
+        [], [write_instances(boxes, [image(id=number) for number in boxed], categories)]
+    )
+    assert annotations.statistics() == CategoryStatistics(
+        # As many images have a cat as have an eel: the name decides. Nothing boxes a fox.
+        popular=("dog", "cat", "eel"),
+        together={"cat": ("dog",), "dog": ("cat", "eel"), "eel": ("dog",)},
+    )
 
 
 @pytest.mark.parametrize(

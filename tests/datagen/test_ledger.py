@@ -290,12 +290,21 @@ def test_a_session_tells_of_itself(folder: Path) -> None:
         assert ended.ended_at is not None
 
 
-def test_a_ledger_of_version_1_is_brought_up_to_date_with_its_replies(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "tables", "cost"),
+    [
+        (1, ledger_module._SCHEMA, ""),
+        (2, ledger_module._SCHEMA + ledger_module._ADDED_IN_2, ", NULL"),
+    ],
+)
+def test_a_ledger_of_an_older_version_is_brought_up_to_date_with_its_replies(
+    folder: Path, version: int, tables: str, cost: str
+) -> None:
     with sqlite3.connect(folder / FILE_NAME) as db:
         db.executescript(
-            f"{ledger_module._SCHEMA} PRAGMA application_id = {ledger_module._APPLICATION_ID};"
-            "PRAGMA user_version = 1;"
-            "INSERT INTO replies VALUES ('a', 'paid for', 1, 1, 9, 0, 1, 0.5, 17.0)"
+            f"{tables} PRAGMA application_id = {ledger_module._APPLICATION_ID};"
+            f"PRAGMA user_version = {version};"
+            f"INSERT INTO replies VALUES ('a', 'paid for', 1, 1, 9, 0, 1, 0.5, 17.0{cost})"
         )
     with pytest.raises(InputError, match="made by an older vitkit"):
         Ledger.open_read_only(folder)

@@ -669,7 +669,7 @@ def test_a_folder_made_by_version_1_is_finished_and_gone_on_with(tmp_path: Path)
             db.executescript(
                 """DROP TABLE sessions; DROP TABLE retries; DROP TABLE second_requests; DROP TABLE batches;
                 DROP TABLE batch_requests; DROP TABLE quarantine; DROP INDEX replies_by_time;
-                ALTER TABLE replies DROP COLUMN cost;
+                ALTER TABLE replies DROP COLUMN cost; ALTER TABLE replies DROP COLUMN evidence;
                 DELETE FROM settings WHERE name IN ('asks_again', 'prices');
                 PRAGMA user_version = 1;"""
             )

@@ -4,6 +4,7 @@
 programs of each response type; `voice.py` words them. The text they draw on is in the `.toml` files.
 """
 
-from datagen.teacher.programmatic.teacher import PROGRAMS_VERSION, ProgrammaticTeacher
+from datagen.teacher.programmatic.teacher import PROGRAMS_VERSION, ProgrammaticTeacher, weights_of
+from datagen.teacher.programmatic.voice import check_phrasings
 
-__all__ = ["PROGRAMS_VERSION", "ProgrammaticTeacher"]
+__all__ = ["PROGRAMS_VERSION", "ProgrammaticTeacher", "check_phrasings", "weights_of"]

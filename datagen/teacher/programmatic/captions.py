@@ -7,10 +7,9 @@ white space, the first letter, the full stop, and the lower case of a leading ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from operator import eq
 from typing import Literal, NamedTuple
 
@@ -29,47 +28,76 @@ LONGEST_CAPTION = 300
 
 _TOKEN = re.compile(r"[a-z]+|\d+")
 _ENGLISH_LETTERS = re.compile(r"[A-Za-z0-9 ,.'’\"“”;:&()%$#!-]+")
-# What would be a separator or a token, what says that there is no image, and typing slips.
-_UNUSABLE = re.compile(
-    r"===|https?:|www\.|\b(?:no|this|an) (?:image|mention|photo) (?:here|above|to)\b|\bnot (?:sure|certain)\b"
-    r"|[a-z][.;,:][a-z]|\.\.|,,|[?!][^ ]|[][{}<>|=*_\\^~@+`]"
-    # "the a", "a ocean", "an boy"
-    r"|\b(?:a|an|the) (?:a|an|the)\b|\ba (?!one|once|eu)[aeio][a-z]|\ban [bcdfgjklpqtvwz][a-z]"
+# What would be a separator or a token, and typing slips.
+_UNUSABLE_MARKS = re.compile(r"===|https?:|www\.|[a-z][.;,:][a-z]|\.\.|,,|[?!][^ ]|[][{}<>|=*_\\^~@+`]")
+# What says that there is no image.
+_UNUSABLE_WORDS = re.compile(
+    r"\b(?:no|this|an) (?:image|mention|photo) (?:here|above|to)\b|\bnot (?:sure|certain)\b"
 )
+_MAY_SAY_THERE_IS_NONE = {"not", "image", "mention", "photo"}
+# "the a", "a ocean", "an boy"
+_ARTICLE_SLIPS = r"(?:(?:a|an|the) (?:a|an|the)\b|a (?!one|once|eu)[aeio][a-z]|an [bcdfgjklpqtvwz][a-z])"
+_UNUSABLE_ARTICLES = re.compile(rf"\b{_ARTICLE_SLIPS}")
+# The same in words with single spaces before them, which are found sooner than where a word begins.
+_UNUSABLE_SPACED_ARTICLES = re.compile(f" {_ARTICLE_SLIPS}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\n\s*\n")
+_SPACE_BEFORE_MARK = re.compile(r" +([.,;:!])")
 _WORDS = load_words("captions.toml")
+_ENGLISH, _WEAK_ENGLISH, _OTHER = (_WORDS[f"{name}_words"] for name in ("english", "weak_english", "other"))
+_ANY_ENGLISH = _ENGLISH | _WEAK_ENGLISH
+_UNUSABLE, _UNUSABLE_STARTS = _WORDS["unusable"], _WORDS["unusable_starts"]
+_SINGULAR_STARTS, _PLURAL_STARTS = _WORDS["singular_starts"], _WORDS["plural_starts"]
+_MAY_BE_SMALL = _SINGULAR_STARTS | _PLURAL_STARTS | _WORDS["other_starts"]
+_STOP_WORDS, _MEN, _WOMEN = _WORDS["stop_words"], _WORDS["men"], _WORDS["women"]
+_NOT_IN_PHRASE, _PLURAL_VERBS = _WORDS["finite_verbs"] | _WORDS["picture_words"], _WORDS["plural_verbs"]
 
 
 def tokens_of(text: str) -> list[str]:
     """Its words and numbers in lower case, ASCII only."""
-    return _TOKEN.findall(text.lower())
+    lowered = text.lower()
+    words = lowered.removesuffix(".")
+    # Most captions are plain words, which are split much sooner.
+    if words.isascii() and words.replace(" ", "").isalpha():
+        return words.split()
+    return _TOKEN.findall(lowered)
 
 
 def looks_english(tokens: list[str], text: str) -> bool:
     """Whether function words and letters speak for English. Errs towards no."""
     if not text.isascii() and not _ENGLISH_LETTERS.fullmatch(text):
         return False
-    strong = weak = other = 0
-    for token in tokens:
-        strong += token in _WORDS["english_words"]
-        weak += token in _WORDS["weak_english_words"]
-        other += token in _WORDS["other_words"]
-    return other < 2 and (strong > other or (weak > 0 and other == 0))
+    if _OTHER.isdisjoint(tokens):
+        return not _ANY_ENGLISH.isdisjoint(tokens)
+    other = sum(token in _OTHER for token in tokens)
+    return other < 2 and sum(token in _ENGLISH for token in tokens) > other
 
 
 def cleaned(caption: str, tokens: list[str]) -> str | None:
     """The caption as a sentence that can be repeated, or None. Says nothing of its language."""
-    if len(caption) > LONGEST_CAPTION or _CONTROL.search(caption):
+    # What can be printed has no control character and no space but " ", which is known much sooner.
+    is_printable = caption.isprintable()
+    if len(caption) > LONGEST_CAPTION or (not is_printable and _CONTROL.search(caption)):
         return None
-    if tokens and (tokens[0] in _WORDS["unusable_starts"] or not _WORDS["unusable"].isdisjoint(tokens)):
+    if tokens and (tokens[0] in _UNUSABLE_STARTS or not _UNUSABLE.isdisjoint(tokens)):
         return None
-    text = " ".join(caption.split())
+    text = caption.strip() if is_printable and "  " not in caption else " ".join(caption.split())
     lowered = text.lower()
     words = lowered.split(" ")
-    if _UNUSABLE.search(lowered) or any(map(eq, words, words[1:])):
+    if any(map(eq, words, words[1:])):
         return None
-    text = re.sub(r" +([.,;:!])", r"\1", text).rstrip(" ,;:-&(/")
-    text = re.sub(r"\.([\"'”’)]+)$", r"\1.", text).lstrip(" .,;:-)&/")
+    if not _MAY_SAY_THERE_IS_NONE.isdisjoint(words) and _UNUSABLE_WORDS.search(lowered):
+        return None
+    if lowered.removesuffix(".") == " ".join(tokens) and text.isascii():
+        # Most captions are plain words, of which most searches are spared.
+        if len(words) < 3 or text.isupper() or _UNUSABLE_SPACED_ARTICLES.search(f" {lowered}"):
+            return None
+        return capital(text if text[-1] == "." else f"{text}.")
+    if _UNUSABLE_MARKS.search(lowered) or _UNUSABLE_ARTICLES.search(lowered):
+        return None
+    text = _SPACE_BEFORE_MARK.sub(r"\1", text).rstrip(" ,;:-&(/")
+    if not text[-1:].isalnum():
+        text = re.sub(r"\.([\"'”’)]+)$", r"\1.", text)
+    text = text.lstrip(" .,;:-)&/")
     if text.count('"') % 2 or text.count("(") != text.count(")") or "?" in text or "!" in text:
         return None
     # Three words, or in a script without spaces as many letters as these would have.
@@ -103,85 +131,106 @@ class Sentence(NamedTuple):
     """Number words and digits in it."""
     gender: str | None
     """ "men" or "women", where it speaks of people of one gender alone."""
+    tokens: tuple[str, ...]
+    """Its words and numbers in lower case, ASCII only, in order."""
+    number: int = 0
+    """Which of its image's captions it is, from 1, in ascending annotation id."""
 
 
-def sentence_from(text: str, categories: frozenset[str]) -> Sentence:
-    """Reads the grammar of a cleaned English caption, as far as that is safe."""
-    tokens = tokens_of(text)
+def sentence_from(
+    text: str, categories: frozenset[str], number: int = 0, tokens: Sequence[str] | None = None
+) -> Sentence:
+    """Reads the grammar of a cleaned English caption, as far as that is safe.
+
+    `tokens` are those of the text, where they are known.
+    """
+    tokens = tuple(tokens_of(text) if tokens is None else tokens)
+    distinct = frozenset(tokens)
     first = tokens[0] if tokens else ""
     body = text[:-1]
-    is_singular, is_plural = first in _WORDS["singular_starts"], first in _WORDS["plural_starts"]
-    can_lower = (is_singular or is_plural or first in _WORDS["other_starts"]) and body.split()[0].isalpha()
+    is_singular, is_plural = first in _SINGULAR_STARTS, first in _PLURAL_STARTS
+    can_lower = first in _MAY_BE_SMALL and body.split(None, 1)[0].isalpha()
     clause = body[:1].lower() + body[1:] if can_lower else body
-    is_phrase = can_lower and ". " not in text and _is_phrase(tokens, is_singular, is_plural)
+    is_phrase = (
+        can_lower
+        and (is_singular or is_plural)
+        and ". " not in text
+        and _NOT_IN_PHRASE.isdisjoint(distinct)
+        and _is_phrase(tokens, is_plural)
+    )
     return Sentence(
         text,
         clause if is_phrase else None,
         is_singular,
         clause,
-        frozenset(token for token in tokens if token not in _WORDS["stop_words"]),
+        distinct - _STOP_WORDS,
         categories,
-        frozenset(token for token in tokens if token in _NUMBERS),
-        _gender(tokens),
+        distinct & _NUMBER_NAMES,
+        _gender(distinct),
+        tokens,
+        number,
     )
 
 
-def _is_phrase(tokens: list[str], is_singular: bool, is_plural: bool) -> bool:
-    """Whether it is a phrase ("a man on a horse") and no sentence. Errs towards no.
+def _is_phrase(tokens: Sequence[str], is_plural: bool) -> bool:
+    """Whether words without a verb for certain are a phrase ("a man on a horse"). Errs towards no.
 
     Verbs cannot be told from nouns for certain ("two women jog", "a woman jogs", "snow boots"), so a
     phrase has to show its joint: right after its noun, an -ing form, a participle or a preposition.
     """
-    if not (is_singular or is_plural) or _WORDS["finite_verbs"].intersection(tokens):
+    looks = list(map(_looks, tokens))
+    for joint, look in enumerate(looks[:6]):
+        if look & _JOINT and joint:
+            break
+    else:
         return False
-    if _WORDS["picture_words"].intersection(tokens):
-        return False
-    joint = next((index for index, token in enumerate(tokens) if index and _is_joint(token)), None)
-    if joint is None or joint > 5 or "and" in tokens[:joint]:
+    if "and" in tokens[:joint]:
         return False
     # What a plural verb would follow: "two women …", "a pair of women …", "a woman and a man …".
     speaks_of_many = is_plural or tokens[joint] == "of" or "and" in tokens
-    if speaks_of_many and _WORDS["plural_verbs"].intersection(tokens[1:]):
+    if speaks_of_many and not _PLURAL_VERBS.isdisjoint(tokens[1:]):
         return False
-    for index, (before, token) in enumerate(pairwise(tokens)):
-        if _looks_plural(token) and speaks_of_many and index < 6:
-            following = tokens[index + 2] if index + 2 < len(tokens) else "of"
-            if not _is_joint(following) and following != "and":
-                return False
-        if token.endswith("ed") and len(token) > 4 and token not in _WORDS["participles"]:
+    for index, look in enumerate(looks):
+        if not look & _DOUBTFUL or not index:
+            continue
+        if look & _PAST or (look & _MAY_BE_VERB and not looks[index - 1] & _BEFORE_NOUN):
             return False
-        if _may_be_verb(token) and not (
-            _is_joint(before) or before in _WORDS["before_nouns"] or before.isdigit()
-        ):
+        is_joined = index + 1 == len(tokens) or looks[index + 1] & _JOINT or tokens[index + 1] == "and"
+        if look & _PLURAL and speaks_of_many and index < 7 and not is_joined:
             return False
     return True
 
 
-def _is_joint(token: str) -> bool:
-    return (
+# How a word looks, one bit for each.
+_JOINT, _PLURAL, _MAY_BE_VERB, _PAST, _BEFORE_NOUN = 1, 2, 4, 8, 16
+_DOUBTFUL = _PLURAL | _MAY_BE_VERB | _PAST
+
+
+@lru_cache(maxsize=1 << 16)
+def _looks(token: str) -> int:
+    # "jogs"; plural nouns end like it too.
+    may_be_verb = token[-1] == "s" and len(token) > 3 and token[-2] not in "sui" and token != "across"
+    is_participle = token in _WORDS["participles"]
+    is_joint = (
         token in _WORDS["prepositions"]
-        or token in _WORDS["participles"]
+        or is_participle
         or (token.endswith("ing") and len(token) > 4 and token not in _WORDS["ing_nouns"])
     )
+    looks = _JOINT if is_joint else 0
+    if may_be_verb or token in _WORDS["irregular_plurals"]:
+        looks |= _PLURAL
+    if may_be_verb:
+        looks |= _MAY_BE_VERB
+    if token.endswith("ed") and len(token) > 4 and not is_participle:
+        looks |= _PAST
+    if is_joint or token in _WORDS["before_nouns"] or token.isdigit():
+        looks |= _BEFORE_NOUN
+    return looks
 
 
-def _looks_plural(token: str) -> bool:
-    return token in _WORDS["irregular_plurals"] or _may_be_verb(token)
-
-
-def _may_be_verb(token: str) -> bool:
-    """Whether it ends like "jogs", as plural nouns do too."""
-    return (
-        token.endswith("s")
-        and len(token) > 3
-        and not token.endswith(("ss", "us", "is"))
-        and token != "across"
-    )
-
-
-def _gender(tokens: list[str]) -> str | None:
-    men = not _WORDS["men"].isdisjoint(tokens)
-    women = not _WORDS["women"].isdisjoint(tokens)
+def _gender(tokens: frozenset[str]) -> str | None:
+    men = not _MEN.isdisjoint(tokens)
+    women = not _WOMEN.isdisjoint(tokens)
     return None if men == women else "men" if men else "women"
 
 
@@ -212,6 +261,20 @@ _NUMBERS = {word: number for number, word in enumerate(NUMBER_WORDS) if number} 
     "single": 1, "lone": 1, "solo": 1, "both": 2, "pair": 2, "couple": 2, "trio": 3, "dozen": 12,
 }  # fmt: skip
 
+_NUMBER_NAMES = frozenset(_NUMBERS)
+
+# What the words before a name say of its number, and no number itself.
+_LOOK_BACK_ENDS, _ONE_MORE, _DENIED, _UNKNOWN = -4, -3, -2, -1
+# A word of several lists means what the last of them says.
+_QUANTITIES = {
+    **dict.fromkeys(_WORDS["look_back_ends"], _LOOK_BACK_ENDS),
+    **dict.fromkeys(_WORDS["one_more"], _ONE_MORE),
+    **_NUMBERS,
+    **dict.fromkeys(_WORDS["denials"], _DENIED),
+    **dict.fromkeys(_WORDS["unknown_number"], _UNKNOWN),
+}
+_PAIRED = frozenset(name for name, category in CATEGORIES.items() if category.noun.form == "plural")
+
 Relation = Literal["same", "kinds", "broader"]
 
 
@@ -222,26 +285,20 @@ class _Name(NamedTuple):
     is_plural: bool
 
 
-class Mentions(NamedTuple):
-    """What one caption says of one category."""
-
-    at_least: int
-    """The smallest number that the caption leaves possible."""
-    exactly: int | None
-    """The number it states outright."""
-    is_open: bool
-    """True where it says "many", "a group": a number that the boxes cannot be held against."""
-    is_denied: bool
-    """True where it says "no" or "without"."""
-
-
 @dataclass(slots=True)
-class _Tally:
+class Mentions:
+    """What one caption says of one category, added up name by name."""
+
     at_least: int = 0
-    exactly: int = 0
-    states_number: bool = False
+    """The smallest number that the caption leaves possible."""
+    exactly: int | None = None
+    """The number it states outright."""
     is_open: bool = False
+    """True where it says "many", "a group": a number that the boxes cannot be held against."""
     is_denied: bool = False
+    """True where it says "no" or "without"."""
+    is_plural: bool = False
+    """True where it names it in the plural: "two-tier cake" does not, for all its number."""
 
 
 @lru_cache(maxsize=4096)
@@ -259,9 +316,11 @@ def _names(category: str) -> tuple[_Name, ...]:
     names: dict[tuple[str, ...], _Name] = {}
     for word, relation in entries:
         words = tuple(tokens_of(word))
-        many = tuple(tokens_of(_plural_in_captions(category, word)))
-        for form, is_plural in ((words, False), (many, True)):
-            names.setdefault(form, _Name(form, category, relation, is_plural and many != words))
+        # "people", and "persons" as well
+        plurals = {_plural_in_captions(category, word), plural_of(word)}
+        for many in sorted(tuple(tokens_of(plural)) for plural in plurals):
+            for form, is_plural in ((words, False), (many, True)):
+                names.setdefault(form, _Name(form, category, relation, is_plural and many != words))
     return tuple(names.values())
 
 
@@ -272,7 +331,31 @@ def _plural_in_captions(category: str, word: str) -> str:
     return plural_of(word)
 
 
+class _Start(NamedTuple):
+    """What may be named where a word stands."""
+
+    hinted: frozenset[str]
+    """Categories that have the word alone as a name."""
+    names: tuple[_Name, ...]
+    """The names that are the word alone, without the broader ones, which do no more than hint."""
+    longer: dict[str, tuple[_Name, ...]]
+    """By the word that comes next: names of several words, the longest first, and `names` behind them."""
+
+
+def _start(names: Sequence[_Name]) -> _Start:
+    """Of the names that begin with a word, the first to be tried first."""
+    alone = [name for name in names if len(name.words) == 1]
+    hinted = frozenset(name.category for name in alone)
+    tried = [name for name in names if len(name.words) > 1 or name.relation != "broader"]
+    longer = {
+        word: tuple(name for name in tried if name.words[1:2] in ((), (word,)))
+        for word in {name.words[1] for name in tried if len(name.words) > 1}
+    }
+    return _Start(hinted, tuple(name for name in alone if name.relation != "broader"), longer)
+
+
 def _index(categories: Iterable[str]) -> dict[str, tuple[_Name, ...]]:
+    """By its first word every name, the longest first."""
     index: dict[str, list[_Name]] = {}
     for category in categories:
         for name in _names(category):
@@ -290,11 +373,14 @@ def _vocabulary_index() -> dict[str, tuple[_Name, ...]]:
 
 
 _VOCABULARY_INDEX = _vocabulary_index()
+_STARTS = {word: _start(names) for word, names in _VOCABULARY_INDEX.items()}
 
 
 @lru_cache(maxsize=1024)
-def _domain_index(categories: frozenset[str]) -> dict[str, tuple[_Name, ...]]:
-    return _index(sorted(categories))
+def _domain_starts(categories: frozenset[str]) -> dict[str, _Start]:
+    """Of the words that the names of these categories begin with."""
+    index = _index(sorted(categories))
+    return {word: _start((*_VOCABULARY_INDEX.get(word, ()), *names)) for word, names in index.items()}
 
 
 def mentions_in(
@@ -304,95 +390,94 @@ def mentions_in(
 
     `domain_categories` are those of the image that the vocabulary does not know.
     """
-    domain = _domain_index(domain_categories) if domain_categories else {}
-    tallies: dict[str, _Tally] = {}
+    starts: Iterable[_Start | None] = map(_STARTS.get, tokens)
+    if domain_categories:
+        domain = _domain_starts(domain_categories)
+        starts = (domain.get(token) or _STARTS.get(token) for token in tokens)
+    mentions: dict[str, Mentions] = {}
     hinted: set[str] = set()
     # The words of a longer name are not names of their own: a teddy bear is no bear.
     covered_until = 0
-    for position, token in enumerate(tokens):
-        names = _VOCABULARY_INDEX.get(token, ()) + domain.get(token, ())
+    for position, start in enumerate(starts):
+        if start is None:
+            continue
+        hinted |= start.hinted
+        names = start.names
+        if start.longer and position + 1 < len(tokens):
+            names = start.longer.get(tokens[position + 1], names)
         is_covered = position < covered_until
-        named: set[str] = set()
+        named: list[str] = []
         for name in names:
-            length = len(name.words)
-            if length > 1 and tuple(tokens[position : position + length]) != name.words:
-                continue
-            if not name.category:
-                covered_until = max(covered_until, position + length)
-                is_covered = True
-                continue
-            hinted.add(name.category)
-            if is_covered or name.relation == "broader" or name.category in named:
-                continue
-            if length == 1 and position < covered_until:
-                continue
-            named.add(name.category)
+            words, category, _, _ = name
+            length = len(words)
             if length > 1:
+                if length > 2 and tuple(tokens[position : position + length]) != words:
+                    continue
+                if not category:
+                    covered_until = max(covered_until, position + length)
+                    is_covered = True
+                    continue
+                hinted.add(category)
+                if is_covered or name.relation == "broader" or category in named:
+                    continue
                 covered_until = position + length
-            tally = tallies.get(name.category)
-            if tally is None:
-                tally = tallies[name.category] = _Tally()
-            _count(tokens, position, name, tally)
-    mentions = {
-        category: Mentions(
-            tally.at_least, tally.exactly if tally.states_number else None, tally.is_open, tally.is_denied
-        )
-        for category, tally in tallies.items()
-    }
+            elif position < covered_until or category in named:
+                continue
+            named.append(category)
+            mention = mentions.get(category)
+            if mention is None:
+                mention = mentions[category] = Mentions()
+            _count(tokens, position, name, mention)
     return mentions, frozenset(hinted)
 
 
-def _count(tokens: list[str], position: int, name: _Name, tally: _Tally) -> None:
+def _count(tokens: list[str], position: int, name: _Name, mention: Mentions) -> None:
     """Adds one mention: the number, article or quantity word in the few tokens before it decides."""
+    mention.is_plural |= name.is_plural
     number: int | None = None
     has_article = False
-    start = position - 1
-    for back in range(start, max(start - 4, -1), -1):
+    for back in range(position - 1, max(position - 5, -1), -1):
         token = tokens[back]
-        if token in _WORDS["unknown_number"]:
-            tally.is_open = True
+        quantity = _QUANTITIES.get(token)
+        if quantity is None:
+            if not token.isdigit():
+                continue
+            quantity = int(token[:6])
+        elif quantity == _UNKNOWN:
+            mention.is_open = True
             return
-        if token in _WORDS["denials"]:
-            tally.is_denied = True
+        elif quantity == _DENIED:
+            mention.is_denied = True
             return
-        if token == "of":
-            continue
-        if (
-            token == "pair"
-            and name.category in CATEGORIES
-            and CATEGORIES[name.category].noun.form == "plural"
-        ):
-            # "a pair of scissors" is one.
-            number = 1
-            break
-        if token in _NUMBERS or token.isdigit():
-            number = _NUMBERS.get(token) or int(token[:6])
-            break
-        if token in _WORDS["one_more"]:
+        elif quantity == _ONE_MORE:
             # "a group of", "a couple of": the quantity stands between, and was met first.
             has_article = True
             break
-        if token in _WORDS["look_back_ends"]:
+        elif quantity == _LOOK_BACK_ENDS:
             break
+        elif token == "pair" and name.category in _PAIRED:
+            # "a pair of scissors" is one.
+            quantity = 1
+        number = quantity
+        break
     word = name.words[-1]
     if name.category == "person" and word in _WORDS["group_words"] and name.relation == "kinds":
-        tally.is_open = True
+        mention.is_open = True
         return
     if name.category == "person" and word == "couple":
         # "a couple of dogs" is no person, but then "of" follows.
         if position + 1 >= len(tokens) or tokens[position + 1] != "of":
-            tally.at_least += 2
+            mention.at_least += 2
         return
     if number is not None:
         if number == 1 and name.is_plural:
             # "one of the dogs"
-            tally.at_least = max(tally.at_least, 2)
+            mention.at_least = max(mention.at_least, 2)
             return
-        tally.at_least += number
+        mention.at_least += number
         if name.relation == "same":
-            tally.exactly += number
-            tally.states_number = True
+            mention.exactly = (mention.exactly or 0) + number
     elif name.is_plural:
-        tally.at_least += 2
+        mention.at_least += 2
     elif has_article:
-        tally.at_least += 1
+        mention.at_least += 1

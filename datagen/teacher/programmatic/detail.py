@@ -1,235 +1,291 @@
-"""Programs for detailed descriptions: each makes sentences for one part of a paragraph.
+"""Makes a detailed description: which programs give a sentence, in which order, and when it is enough.
 
-The paragraph goes from the whole to the parts. To add a program, write the function, its phrasings
-in phrasings.toml, and put it into PROGRAMS.
+A paragraph goes from the whole to the parts. Its programs share one `Story`, so that nothing is told
+twice, what has been named is "the dog" from then on, and no two sentences in a row are built alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import NamedTuple
 
-from datagen.records import Turn
-from datagen.teacher.programmatic.captions import Sentence, is_near_copy, not_together
-from datagen.teacher.programmatic.facts import SMALLEST_AREA, Facts, Kind, direction
-from datagen.teacher.programmatic.pieces import place_words, relation_words, shown
+from datagen.teacher.programmatic.captions import Sentence, mentions_in, tokens_of
+from datagen.teacher.programmatic.conversation import Written
+from datagen.teacher.programmatic.facts import Facts, Kind
+from datagen.teacher.programmatic.registry import Program, Said
+from datagen.teacher.programmatic.scene import Told
 from datagen.teacher.programmatic.voice import Voice
-from datagen.teacher.programmatic.words import capital, counted, listed
+from datagen.teacher.programmatic.words import CATEGORIES, NUMBER_WORDS, Noun, load_words, noun_for
 
-WORDS = (70, 105)
+WORDS = (76, 108)
 """A description is closed once it has a number of words drawn from this range."""
-FEW_WORDS = 80
-"""Below this a further caption is taken in, even if it says little new."""
-MOST_LISTED = 5
-LARGE_AREA = 0.45
-"""Share of the image that a box covers, from which it takes up a good part of it."""
-
-Program = Callable[[Facts, Voice], Iterator[str]]
-
-
-def whole(facts: Facts, voice: Voice) -> Iterator[str]:
-    """What the image shows: a caption, then others that add to it without contradicting it."""
-    told: list[Sentence] = []
-    for sentence in _main_first(facts.captions, voice):
-        if any(is_near_copy(sentence, other) or not_together(sentence, other) for other in told):
-            continue
-        yield again(sentence, voice) if told else shown(sentence, voice)
-        told.append(sentence)
-    if not facts.captions:
-        amounts = _amounts(facts.kinds)[:MOST_LISTED]
-        if amounts:
-            yield voice.say("detail.first_things", things=listed(amounts))
-
-
-def _main_first(captions: Sequence[Sentence], voice: Voice) -> list[Sentence]:
-    main = voice.shuffled(captions[:3])
-    return main + voice.shuffled(captions[3:])
+FOREIGN, WHOLE, FURTHER, LAST = "foreign_whole", "whole", "further", "closing"
+PRONOUNS = {
+    **dict.fromkeys(("man", "boy", "guy", "gentleman"), "he"),
+    **dict.fromkeys(("woman", "girl", "lady"), "she"),
+}
+"""Of words for people; for any other it is open."""
+_STOP_WORDS = load_words("captions.toml")["stop_words"]
+_PEOPLE = frozenset((*CATEGORIES["person"].same, *CATEGORIES["person"].kinds))
+PLANS = (
+    # the main thing and what surrounds it
+    ("further", "surroundings", "arrangement", "inventory", "placements"),
+    # what there is, then where it is
+    ("further", "inventory", "arrangement", "placements", "extents"),
+    # from one side to the other
+    ("sweep", "further", "arrangement", "inventory", "extents"),
+    # what takes up most room first
+    ("extents", "further", "placements", "inventory", "arrangement"),
+    # what people wrote first, all of it
+    ("further", "further", "placements", "arrangement", "inventory"),
+    # the many, then the single
+    ("arrangement", "placements", "further", "inventory", "in_between"),
+)
+"""How a paragraph goes on after its opening: one of these, as far as its programs have something to say."""
 
 
-def again(sentence: Sentence, voice: Voice) -> str:
-    """A further caption, as a second look at the same scene."""
-    if sentence.phrase is not None:
-        return voice.say("content.again_phrase", phrase=sentence.phrase)
-    return voice.say("content.again_clause", sentence=sentence.text, clause=sentence.clause)
+class Tiding(NamedTuple):
+    """What captions add about something that has been named: "the man", "is", "wearing a hat"."""
+
+    who: str
+    verb: str
+    words: str
+    told: Told
+    introduces: bool
+    """Whether it is the first to name something: "a parked car" has to come before "the car"."""
+
+    @property
+    def content(self) -> frozenset[str]:
+        return frozenset(tokens_of(self.words)) - _STOP_WORDS
+
+    @property
+    def pronoun(self) -> str:
+        """ "he", "it"; for a person whose gender is open, the noun again."""
+        if self.verb in ("are", "have"):
+            return "they"
+        word = self.who.rpartition(" ")[2]
+        return PRONOUNS.get(word, self.who if word in _PEOPLE else "it")
 
 
-def _amounts(kinds: Sequence[Kind]) -> list[str]:
-    return [amount for kind in kinds if (amount := kind.amount) is not None]
+@dataclass(slots=True)
+class Story:
+    """What a paragraph has told so far."""
+
+    known: set[str] = field(default_factory=set)
+    """ "presence dog", "count dog", "place 3" (of a box), "relation 3": as the `tells` of its sentences."""
+    words: set[str] = field(default_factory=set)
+    """How the content words of the captions begin that it has drawn on."""
+    numbers: list[frozenset[str]] = field(default_factory=list)
+    """The numbers in each of them."""
+    names: Mapping[str, Noun] = field(default_factory=dict)
+    """What the captions call the only thing of a category, where that is another word: "man" for a person."""
+    it: str = ""
+    """What a pronoun would now mean: "box 3", "all dog"; empty for nothing."""
+    subject: str = ""
+    """The same once the sentence that is being made has been said."""
+    shape: str = ""
+    """How the last sentence was built."""
+    length: int = 0
+    """In words."""
+    tidings: list[Tiding] = field(default_factory=list)
+    """What other captions add to the one that it opened with, and has not been told."""
+
+    at_first: frozenset[str] = frozenset()
+    """What was known after the opening."""
+
+    def open(self, facts: Facts, sentence: Sentence) -> None:
+        """Takes in the caption that a paragraph opens with."""
+        self.names = names_in(facts, sentence)
+        self.words.update(map(beginning, sentence.words))
+        self.numbers.append(sentence.numbers)
+        self.at_first = told_in(sentence.text, facts)
+
+    def take(self, tiding: Tiding) -> None:
+        """Takes out what is being told."""
+        self.tidings.remove(tiding)
+        self.words.update(map(beginning, tiding.content))
+
+    def add(self, said: Said) -> None:
+        self.known |= said.tells
+        self.length += said.answer.count(" ") + 1
+        self.it, self.subject = self.subject, ""
 
 
-def inventory(facts: Facts, voice: Voice) -> Iterator[str]:
-    """The things in view and their numbers, where these are certain."""
-    amounts = _amounts(facts.kinds)
-    if not facts.captions:
-        amounts = amounts[MOST_LISTED:]
-    if facts.captions and len(amounts) == 1 and not any((kind.countable or 0) > 1 for kind in facts.kinds):
-        # One thing, which its place and the captions say better.
-        return
-    first, more = amounts[:MOST_LISTED], amounts[MOST_LISTED : 2 * MOST_LISTED]
-    if first:
-        yield voice.say(
-            "detail.inventory" if facts.captions else "detail.inventory_more", things=listed(first)
-        )
-    if more:
-        yield voice.say("detail.inventory_more", things=listed(more))
+class Teller(Voice):
+    """The voice of a paragraph, with what that has told; its programs share it."""
+
+    def __init__(self, voice: Voice) -> None:
+        super().__init__(voice._phrasings, voice._origin, "description")
+        self.unsaid, self._used, self._said = voice.unsaid, voice._used, voice._said
+        self.story = Story()
+
+    def shape(self, *shapes: str) -> str:
+        """One of these ways to build a sentence, another than that of the last."""
+        story = self.story
+        others = [shape for shape in shapes if shape != story.shape]
+        story.shape = self.pick(others or shapes)
+        return story.shape
+
+    def spoken(self, noun: Noun) -> Noun:
+        """What the captions call it, where that is clear: the only person is "the man"."""
+        return self.story.names.get(noun.category, noun)
 
 
-def placements(facts: Facts, voice: Voice) -> Iterator[str]:
-    """Where the things are that are the only ones of their category, those in one place together."""
-    by_place: dict[str, list[Kind]] = {}
+def describe(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> list[Written]:
+    """The sentences of one paragraph in order, the first with the question; empty where none can be made.
+
+    A program's weight decides how early it is asked once the plan is through; with 0 it is left out.
+    """
+    programs = {program.name: program for program, weight in weights.items() if weight}
+    teller = Teller(voice)
+    story = teller.story
+    budget = WORDS[0] + teller.index(WORDS[1] - WORDS[0])
+    sources: dict[str, Iterator[Said]] = {}
+    written: list[Written] = []
+
+    def take(name: str) -> bool:
+        if name not in programs:
+            return False
+        source = sources.get(name)
+        if source is None:
+            source = sources[name] = programs[name].write(facts, teller)
+        teller.take_said()
+        said = next(source, None)
+        if said is None:
+            return False
+        if not written:
+            said = replace(said, question=teller.say("detail.question"))
+        written.append((programs[name], said, teller.take_said()))
+        return True
+
+    if not take(FOREIGN):
+        take(WHOLE)
+    if FURTHER not in programs:
+        story.tidings.clear()
+    while story.tidings and story.tidings[0].introduces and story.length < budget:
+        take(FURTHER)
+    for name in teller.pick(PLANS):
+        if story.length < budget:
+            take(name)
+    rest = [program.name for program in teller.weighted(weights) if program.name not in (WHOLE, LAST)]
+    while rest and story.length < budget:
+        # One sentence of each in turn; what has run dry is not asked again.
+        rest = [name for name in rest if story.length < budget and take(name)]
+    if story.length < budget:
+        take(LAST)
+    return written
+
+
+# What the only thing of a category is called
+
+
+def names_in(facts: Facts, opening: Sentence) -> dict[str, Noun]:
+    """What a paragraph calls things: "man" for the only person, "plane" for the only airplane.
+
+    Facts stay about the category; the word is one that the captions use, the opening's first of all.
+    """
+    names = {}
     for kind in facts.kinds:
-        if (thing := kind.single) is not None and (key := thing.place) is not None:
-            by_place.setdefault(key, []).append(kind)
-    spoken = []
-    for key, kinds in voice.shuffled(list(by_place.items())):
-        nouns = [kind.noun for kind in kinds[:3]]
-        be = "are" if len(nouns) > 1 else nouns[0].be
-        spoken.append((listed([noun.the for noun in nouns]), be, key))
-    while spoken:
-        size = min(len(spoken), voice.pick((1, 2, 2, 3)))
-        group, spoken = spoken[:size], spoken[size:]
-        slots: dict[str, str] = {}
-        for index, (prefix, (the, be, key)) in enumerate(zip(("", "other_", "third_"), group, strict=False)):
-            slots[prefix.rstrip("_") or "the"] = the
-            slots[f"{prefix}be"] = be
-            slots[f"{prefix}place"] = place_words(key, facts.frame, voice, whole=index == 0)
-        yield voice.say(("detail.place", "detail.place_two", "detail.place_three")[size - 1], **slots)
+        if kind.category == "person":
+            name = _people_called(facts, kind.countable or 0, opening)
+        else:
+            name = _called(kind, facts, opening) if kind.count == 1 else None
+        if name is not None:
+            names[kind.category] = name
+    return names
 
 
-def groups(facts: Facts, voice: Voice) -> Iterator[str]:
-    """How several things of one category are placed."""
-    for kind in voice.shuffled([kind for kind in facts.kinds if len(kind.things) > 1 and kind.is_several]):
-        if kind.noun.form == "count" and min(thing.area for thing in kind.things) >= SMALLEST_AREA / 3:
-            sentence = _arrangement(kind, facts, voice)
-            if sentence is not None:
-                yield sentence
-
-
-def _arrangement(kind: Kind, facts: Facts, voice: Voice) -> str | None:
-    things, keys = kind.noun.plural, [thing.place for thing in kind.things]
-    distinct = set(keys)
-    if kind.count is not None and len(distinct) == 1 and (key := keys[0]) is not None:
-        name = "detail.gathered_two" if kind.count == 2 else "detail.gathered"
-        return voice.say(name, things=things, place=place_words(key, facts.frame, voice))
-    if kind.count in (2, 3) and len(distinct) == kind.count and None not in distinct:
-        spoken = [
-            place_words(key, facts.frame, voice, whole=not index) for index, key in enumerate(keys) if key
-        ]
-        if kind.count == 2:
-            return voice.say("detail.two_apart", things=things, first=spoken[0], second=spoken[1])
-        return voice.say(
-            "detail.three_apart", things=things, first=spoken[0], second=spoken[1], third=spoken[2]
-        )
-    if facts.frame == "radiograph" or len(kind.things) < 3:
+def _called(kind: Kind, facts: Facts, opening: Sentence) -> Noun | None:
+    category = CATEGORIES.get(kind.category)
+    if category is None or kind.noun.form != "count" or kind.category not in opening.categories:
         return None
-    if {"left", "right"} <= {thing.across for thing in kind.things}:
-        return voice.say("detail.spread", things=things)
-    if {"top", "bottom"} <= {thing.down for thing in kind.things}:
-        return voice.say("detail.spread_down", things=things)
+    naming = [caption for caption in facts.captions if kind.category in caption.categories]
+    for word in (*category.same, *category.kinds):
+        if word not in opening.words or sum(word in caption.words for caption in naming) * 2 < len(naming):
+            continue
+        others = (CATEGORIES[other.category] for other in facts.kinds if other.category in CATEGORIES)
+        if sum(word in (*other.same, *other.kinds, *other.broader) for other in others) == 1:
+            return _as_name(word, kind.noun)
     return None
 
 
-def extents(facts: Facts, voice: Voice) -> Iterator[str]:
-    """What takes up much of the image."""
-    for noun, thing in facts.singles:
-        if thing.right - thing.left > 0.93 and noun.be == "is":
-            yield voice.say("detail.spans", the=noun.the)
-            return
-        if thing.area > LARGE_AREA:
-            yield voice.say("detail.takes_up_plural" if noun.be == "are" else "detail.takes_up", the=noun.the)
-            return
+# Words for people that captions may use for one and the same, and their plurals.
+_AGES = {
+    "man": ("man", "guy", "gentleman"),
+    "woman": ("woman", "lady"),
+    "boy": ("boy",),
+    "girl": ("girl",),
+    "child": ("child", "kid", "toddler"),
+    "baby": ("baby", "infant"),
+}
+_MAY_BE = {"boy": {"child"}, "girl": {"child"}, "baby": {"child"}}
+_PLURALS = {
+    "men": "man",
+    "women": "woman",
+    "boys": "boy",
+    "girls": "girl",
+    "children": "child",
+    "kids": "kid",
+}
+_ROLES = ("surfer", "skier", "snowboarder", "skateboarder", "batter", "cyclist", "motorcyclist", "player")
 
 
-def relations(facts: Facts, voice: Voice) -> Iterator[str]:
-    """Where one thing is, seen from another."""
-    singles = voice.shuffled(facts.singles)
-    for (first, first_thing), (second, second_thing) in pairwise(singles):
-        ways = [
-            way
-            for way in (
-                direction(first_thing, second_thing, "across"),
-                direction(first_thing, second_thing, "down"),
-            )
-            if way is not None
-        ]
-        if ways:
-            words = relation_words(voice.pick(ways), first_thing, second_thing, facts.frame, voice)
-            yield voice.say(
-                "detail.relation", first=first.the, be=first.be, direction=words, second=second.the
-            )
-
-
-def foreign_whole(facts: Facts, voice: Voice) -> Iterator[str]:
-    """Captions that are not in English, word for word."""
-    yield from voice.shuffled(facts.foreign)[:2]
-
-
-def all_beside(facts: Facts, voice: Voice) -> Iterator[str]:
-    """Where all of several things are, seen from one other thing."""
-    for kind in voice.shuffled(facts.kinds):
-        if (kind.countable or 0) < 2:
-            continue
-        for noun, thing in voice.shuffled(facts.singles[:6]):
-            ways = {direction(each, thing, "across") for each in kind.things}
-            way = ways.pop()
-            if ways or way is None:
-                continue
-            everyone = (
-                f"both {kind.noun.plural}"
-                if kind.count == 2
-                else f"all {counted(len(kind.things), kind.noun)}"
-            )
-            words = relation_words(way, kind.things[0], thing, facts.frame, voice)
-            yield voice.say("detail.all_beside", all=everyone, direction=words, the=noun.the)
-            break
-
-
-PROGRAMS: tuple[Program, ...] = (
-    foreign_whole,
-    whole,
-    inventory,
-    placements,
-    groups,
-    extents,
-    all_beside,
-    relations,
-)
-
-
-def describe(facts: Facts, voice: Voice) -> Turn | None:
-    """A description as one paragraph, with a question for it; None where there is nothing to say."""
-    budget = voice.random.randint(*WORDS)
-    sentences: list[str] = []
-    words = 0
-
-    def take(source: Iterator[str], most: int) -> None:
-        nonlocal words
-        for _ in range(most):
-            sentence = next(source, None) if words <= budget else None
-            if sentence is None:
-                return
-            sentences.append(capital(sentence))
-            words += len(sentence.split())
-
-    looks = whole(facts, voice)
-    take(foreign_whole(facts, voice), 2)
-    take(looks, 1)
-    # The second look at the whole stands beside the first, or closes the paragraph.
-    last = next(looks, None) if voice.chance(0.35) else None
-    if last is None:
-        take(looks, 1)
-    else:
-        words += len(last.split())
-    take(inventory(facts, voice), 2)
-    parts = [program(facts, voice) for program in voice.shuffled((placements, groups, extents))]
-    for part in (*parts, *parts):
-        take(part, 1)
-    take(all_beside(facts, voice), 1)
-    take(relations(facts, voice), 2)
-    if last is not None:
-        sentences.append(capital(last))
-    if words < FEW_WORDS:
-        take(looks, 1)
-    if not sentences:
+def _people_called(facts: Facts, number: int, opening: Sentence) -> Noun | None:
+    """What the captions agree to call the only person, or all of two or more: "man", "girl", "surfer"."""
+    person = CATEGORIES["person"].noun
+    naming = [caption for caption in facts.captions if "person" in caption.categories]
+    ages = [age for age, words in _AGES.items() for each in naming if not each.words.isdisjoint(words)]
+    if number > 1:
+        plurals = {plural for plural in _PLURALS for each in naming if plural in each.words}
+        spoken = sum(not plurals.isdisjoint(each.words) for each in naming)
+        if len(plurals) != 1 or ages or spoken * 2 < len(naming):
+            return None
+        (plural,) = plurals
+        is_counted = any(NUMBER_WORDS[number] in each.numbers for each in naming if plural in each.words)
+        return _as_name(_PLURALS[plural], person) if is_counted else None
+    if number != 1:
         return None
-    return Turn(capital(voice.say("detail.question")), " ".join(sentences))
+    for age in dict.fromkeys(ages):
+        # What the opening calls somebody, the paragraph goes on calling him.
+        said = [word for word in _AGES[age] if word in opening.words]
+        if said and not any(
+            not opening.words.isdisjoint(words) for other, words in _AGES.items() if other != age
+        ):
+            return _as_name(said[0], person)
+    if ages:
+        age = max(_AGES, key=ages.count)
+        agree = all(other == age or other in _MAY_BE.get(age, ()) for other in ages)
+        return _as_name(age, person) if agree and ages.count(age) * 2 >= len(naming) else None
+    for role in _ROLES:
+        if sum(role in caption.words for caption in naming) * 2 >= max(len(naming), 2):
+            return _as_name(role, person)
+    return None
+
+
+def _as_name(word: str, noun: Noun) -> Noun | None:
+    """Another word for the same category."""
+    name = noun_for(word)
+    return None if name is None else replace(name, category=noun.category, group=noun.group)
+
+
+# What a caption gives away
+
+
+@lru_cache(maxsize=8192)
+def beginning(word: str) -> str:
+    """What "waves" and "wave", "riding" and "rides" share, and some words that are not alike."""
+    return word[:4].removesuffix("e").removesuffix("i")
+
+
+def told_in(sentence: str, facts: Facts) -> frozenset[str]:
+    """What is known of categories once a sentence of captions has been said."""
+    domain = frozenset(kind.category for kind in facts.kinds if kind.category not in CATEGORIES)
+    mentions, _ = mentions_in(tokens_of(sentence), domain)
+    tells = {f"presence {category}" for category in mentions}
+    for kind in facts.kinds:
+        mention = mentions.get(kind.category)
+        if mention is not None and kind.count is not None and mention.at_least == kind.count:
+            tells.add(f"count {kind.category}")
+    return frozenset(tells)

@@ -7,11 +7,12 @@ not certain is None, a place that is not clear is None, a caption that cannot be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple
 
-from datagen.records import Box, Frame, ImageAnnotation
+from datagen.records import Box, CategoryStatistics, Frame, ImageAnnotation
 from datagen.teacher.programmatic.captions import (
     Mentions,
     Sentence,
@@ -21,42 +22,33 @@ from datagen.teacher.programmatic.captions import (
     sentence_from,
     tokens_of,
 )
-from datagen.teacher.programmatic.words import (
-    ALIKE,
-    AMBIGUOUS,
-    CATEGORIES,
-    NUMBER_WORDS,
-    Noun,
-    counted,
-    noun_for,
-)
+from datagen.teacher.programmatic.knowledge import Knowledge
+from datagen.teacher.programmatic.scene import Told, told_by
+from datagen.teacher.programmatic.words import ALIKE, AMBIGUOUS, CATEGORIES, Noun, counted, noun_for
+from schemas.pack import MarginsToml
 
-SMALLEST_AREA = 0.003
-"""Share of the image; a smaller box is too small to be pointed at."""
-CLEAR_DISTANCE = 0.12
-"""Between two centres, as a share of the frame, before one is said to be left of or above the other."""
-LARGEST_OVERLAP = 0.25
-"""Of the shorter of two extents along an axis, up to which they count as apart on it."""
-SAME_OBJECT = 0.8
-"""Intersection over union from which two boxes of a category may be one object boxed twice."""
 MOST_COMPARED = 16
 """Boxes of a category; with more, its number is only given as "more than a dozen"."""
-LARGEST_COUNT = len(NUMBER_WORDS) - 1
-"""Written out; above it only "more than a dozen" is said."""
+AT_EDGE = 0.004
+"""How near an edge, as a share of the frame, a box has to come to be taken to touch it."""
 
 Side = Literal["left", "right", "top", "bottom", "middle"]
 Direction = Literal["left", "right", "above", "below"]
+_ANIMALS = frozenset(name for name, entry in CATEGORIES.items() if entry.noun.group == "animals")
 OPPOSITE: dict[Direction, Direction] = {"left": "right", "right": "left", "above": "below", "below": "above"}
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(NamedTuple):
     """A box as fractions of the frame."""
 
+    number: int
+    """Of the box in its image, from 1, in ascending annotation id."""
     left: float
     top: float
     right: float
     bottom: float
+    border: float = 0.035
+    """How near the borders between thirds its centre may be and still be said to be in one."""
 
     @property
     def x(self) -> float:
@@ -71,13 +63,20 @@ class Thing:
         return (self.right - self.left) * (self.bottom - self.top)
 
     @property
+    def is_at_edge(self) -> bool:
+        """Whether it reaches the edge of the image, so that the thing may go on beyond it."""
+        return (
+            self.left < AT_EDGE or self.top < AT_EDGE or self.right > 1 - AT_EDGE or self.bottom > 1 - AT_EDGE
+        )
+
+    @property
     def across(self) -> Side | None:
         """The third of the width that its centre lies in; None near a border between thirds."""
-        return _third(self.x, "left", "right")
+        return _third(self.x, self.border, "left", "right")
 
     @property
     def down(self) -> Side | None:
-        return _third(self.y, "top", "bottom")
+        return _third(self.y, self.border, "top", "bottom")
 
     @property
     def place(self) -> str | None:
@@ -95,36 +94,51 @@ class Thing:
         return None
 
 
-def _third(centre: float, low: Side, high: Side) -> Side | None:
-    if centre < 0.30:
+def _third(centre: float, border: float, low: Side, high: Side) -> Side | None:
+    if centre < 1 / 3 - border:
         return low
-    if centre > 0.70:
+    if centre > 2 / 3 + border:
         return high
-    return "middle" if 0.37 < centre < 0.63 else None
+    return "middle" if 1 / 3 + border < centre < 2 / 3 - border else None
 
 
 def overlap(first: Thing, second: Thing) -> float:
     """Intersection over union."""
-    width = min(first.right, second.right) - max(first.left, second.left)
-    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    _, left, top, right, bottom, _ = first
+    _, other_left, other_top, other_right, other_bottom, _ = second
+    # Most boxes lie apart, which is known before anything is computed.
+    if left >= other_right or other_left >= right or top >= other_bottom or other_top >= bottom:
+        return 0.0
+    width = min(right, other_right) - max(left, other_left)
+    height = min(bottom, other_bottom) - max(top, other_top)
     if width <= 0 or height <= 0:
         return 0.0
     return width * height / (first.area + second.area - width * height)
 
 
-def direction(first: Thing, second: Thing, axis: Literal["across", "down"]) -> Direction | None:
+def direction(
+    first: Thing, second: Thing, axis: Literal["across", "down"], margins: MarginsToml
+) -> Direction | None:
     """Where `first` lies as seen from `second`, or None where the boxes do not decide it."""
     if axis == "across":
-        return _apart(first.left, first.right, second.left, second.right, "left", "right")
-    return _apart(first.top, first.bottom, second.top, second.bottom, "above", "below")
+        return _apart(first.left, first.right, second.left, second.right, "left", "right", margins)
+    return _apart(first.top, first.bottom, second.top, second.bottom, "above", "below", margins)
 
 
 def _apart(
-    low: float, high: float, other_low: float, other_high: float, before: Direction, after: Direction
+    low: float,
+    high: float,
+    other_low: float,
+    other_high: float,
+    before: Direction,
+    after: Direction,
+    margins: MarginsToml,
 ) -> Direction | None:
     distance = (low + high - other_low - other_high) / 2
+    if abs(distance) < margins.apart:
+        return None
     shared = min(high, other_high) - max(low, other_low)
-    if abs(distance) < CLEAR_DISTANCE or shared > LARGEST_OVERLAP * min(high - low, other_high - other_low):
+    if shared > margins.overlap * min(high - low, other_high - other_low):
         return None
     return before if distance < 0 else after
 
@@ -142,15 +156,23 @@ class Kind:
     """True where there is certainly more than one, the number known or not."""
     is_group: bool
     """True where all that is known is one crowd region."""
+    crowds: tuple[int, ...]
+    """Its crowd regions, by number."""
+    margins: MarginsToml
 
     @property
     def category(self) -> str:
         return self.noun.category
 
     @property
+    def boxes(self) -> tuple[int, ...]:
+        """All its boxes, by number."""
+        return (*(thing.number for thing in self.things), *self.crowds)
+
+    @property
     def area(self) -> float:
         """Of its largest box; 0 for a group."""
-        return max((thing.area for thing in self.things), default=0.0)
+        return max([thing.area for thing in self.things], default=0.0)
 
     @property
     def amount(self) -> str | None:
@@ -172,32 +194,43 @@ class Kind:
 
     @property
     def countable(self) -> int | None:
-        """The number, where it may be told: at most LARGEST_COUNT, and of things that are counted at all."""
-        if self.noun.form != "count" or self.count is None or self.count > LARGEST_COUNT:
+        """The number, where it may be told: small enough, and of things that are counted at all."""
+        if self.noun.form != "count" or self.count is None or self.count > self.margins.most_counted:
             return None
         return self.count
 
     @property
     def single(self) -> Thing | None:
-        """The box, where "the dog" can mean only one and is large enough to be pointed at."""
-        return self.things[0] if self.count == 1 and self.area >= SMALLEST_AREA else None
+        """The box, where "the dog" can mean only one and can be pointed at."""
+        return self.things[0] if self.count == 1 and self.can_point_at(self.things[0]) else None
+
+    def can_point_at(self, thing: Thing) -> bool:
+        """Whether it is large enough, and more than a sliver at the edge."""
+        area, margins = thing.area, self.margins
+        return area >= margins.smallest_area and (area >= margins.smallest_cut_off or not thing.is_at_edge)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """All that the programs may draw on."""
 
     frame: Frame
+    margins: MarginsToml
+    statistics: CategoryStatistics
     captions: tuple[Sentence, ...]
     """In English and repeatable; the best supported by the other captions and the boxes first."""
-    foreign: tuple[str, ...]
-    """Repeatable captions of an image whose captions are not in English. Then all else is empty."""
+    foreign: tuple[tuple[int, str], ...]
+    """Repeatable captions, by number, of an image whose captions are not in English. All else is empty."""
     kinds: tuple[Kind, ...]
     """People first, then by the area of the largest box, largest first."""
     spoken_of: tuple[tuple[Noun, str], ...]
     """What nobody boxed, but at least half of the captions, and two, name; and how it is spoken: "a dog"."""
     absent: tuple[Noun, ...]
     """What was looked for in every image and nothing in this one's annotation hints at."""
+    knowledge: Knowledge
+    """Of the pack: what is true of such things whatever the image."""
+    unsaid: Mapping[str, int]
+    """Boxes of which less is said than might be, by the reason."""
 
     def said_of(self, category: str) -> float:
         """The share of the captions that name a category."""
@@ -205,153 +238,213 @@ class Facts:
             return 0.0
         return sum(category in caption.categories for caption in self.captions) / len(self.captions)
 
-    @property
+    def direction(self, first: Thing, second: Thing, axis: Literal["across", "down"]) -> Direction | None:
+        """Where `first` lies as seen from `second`, or None where the boxes do not decide it."""
+        return direction(first, second, axis, self.margins)
+
+    def kind(self, category: str) -> Kind | None:
+        """The category, if it is in the image and can be spoken of."""
+        return next((kind for kind in self.kinds if kind.category == category), None)
+
+    @cached_property
+    def told(self) -> tuple[Told, ...]:
+        """What captions say of what is in them; `captions` of each are places in `self.captions`."""
+        return told_by(self.captions)
+
+    @cached_property
     def singles(self) -> list[tuple[Noun, Thing]]:
         """Everything that is the only one of its category and can be pointed at."""
         return [(kind.noun, thing) for kind in self.kinds if (thing := kind.single) is not None]
 
 
-def facts_of(annotation: ImageAnnotation, frame: Frame, vocabulary: tuple[str, ...]) -> Facts:
+def facts_of(
+    annotation: ImageAnnotation,
+    frame: Frame,
+    vocabulary: tuple[str, ...],
+    margins: MarginsToml = MarginsToml(),  # noqa: B008 (it cannot be changed)
+    statistics: CategoryStatistics = CategoryStatistics(),  # noqa: B008
+    knowledge: Knowledge = Knowledge(),  # noqa: B008
+) -> Facts:
     """Reads an annotation once; the cost grows with its captions and boxes alone."""
-    boxed: dict[str, list[Box]] = {}
-    for box in annotation.boxes:
-        boxed.setdefault(box.category, []).append(box)
-    domain = frozenset(category for category in boxed if category not in CATEGORIES)
+    boxed: dict[str, list[tuple[int, Box]]] = {}
+    for number, box in enumerate(annotation.boxes, 1):
+        boxed.setdefault(box.category, []).append((number, box))
+    domain = frozenset([category for category in boxed if category not in CATEGORIES])
 
-    read: list[tuple[str, list[str]]] = [
-        (caption, tokens_of(caption)) for caption in annotation.captions if caption
+    read = [
+        (number, caption, tokens_of(caption))
+        for number, caption in enumerate(annotation.captions, 1)
+        if caption
     ]
-    english = [looks_english(tokens, caption) for caption, tokens in read]
+    english = [looks_english(tokens, caption) for _, caption, tokens in read]
     if read and sum(english) * 2 < len(read):
         # An image speaks one language. What captions in another say of numbers cannot be read, so
         # the boxes cannot be held against them, and English beside them would read broken.
-        texts = dict.fromkeys(
-            text for caption, tokens in read if (text := cleaned(caption, tokens)) is not None
+        texts: dict[str, int] = {}
+        for number, caption, tokens in read:
+            if (text := cleaned(caption, tokens)) is not None:
+                texts.setdefault(text, number)
+        foreign = tuple((number, text) for text, number in texts.items())
+        return Facts(
+            frame,
+            margins,
+            statistics,
+            (),
+            foreign,
+            (),
+            (),
+            (),
+            knowledge,
+            {"other_language": len(annotation.boxes)},
         )
-        return Facts(frame, (), tuple(texts), (), (), ())
 
-    mentions: list[dict[str, Mentions]] = []
-    hinted: set[str] = set(boxed) | set(annotation.uncounted)
+    mentions: dict[str, list[Mentions]] = {}
+    named = {*boxed, *annotation.uncounted}
+    hinted = set(named)
     sentences: dict[str, Sentence] = {}
-    for (caption, tokens), is_english in zip(read, english, strict=True):
+    for (number, caption, tokens), is_english in zip(read, english, strict=True):
         of_caption, hints = mentions_in(tokens, domain)
-        mentions.append(of_caption)
+        for category, mention in of_caption.items():
+            mentions.setdefault(category, []).append(mention)
         hinted |= hints
         if is_english and (text := cleaned(caption, tokens)) is not None and text not in sentences:
-            sentences[text] = sentence_from(text, frozenset(of_caption))
+            # Cleaning leaves the words as they are, unless the capital of a letter is another one.
+            known = tokens if caption.isascii() else None
+            sentences[text] = sentence_from(text, frozenset(of_caption), number, known)
 
     counts_readable = all(english)
     kinds = []
+    unsaid: dict[str, int] = {}
     for category, boxes in boxed.items():
         noun = noun_for(category)
-        if noun is not None and not _is_doubted(category, boxed, mentions):
-            is_countable = counts_readable and category not in annotation.uncounted
-            kinds.append(_kind(noun, boxes, annotation, mentions, is_countable))
+        if noun is None or _is_doubted(category, boxed, mentions):
+            reason = "no_word_for_it" if noun is None else "denied_by_captions"
+            unsaid[reason] = unsaid.get(reason, 0) + len(boxes)
+            continue
+        is_countable = counts_readable and category not in annotation.uncounted
+        kind = _kind(noun, boxes, annotation, mentions.get(category, ()), is_countable, margins)
+        kinds.append(kind)
+        for reason in _unsaid_of(kind):
+            unsaid[reason] = unsaid.get(reason, 0) + 1
     kinds.sort(key=lambda kind: (kind.category != "person", -kind.area, kind.category))
 
-    kept = [
-        sentence for sentence in sentences.values() if not _names_a_lone_animal(sentence, mentions, boxed)
-    ]
+    kept = list(sentences.values())
+    if boxed and len(read) > 1:
+        kept = [sentence for sentence in kept if not _names_a_lone_animal(sentence, mentions, boxed)]
     captions = _by_support(kept, boxed)
-    named = {*boxed, *annotation.uncounted}
     # Without a single box the image may not have been annotated at all.
     absent = _absent(vocabulary, hinted, named) if boxed and counts_readable else ()
-    return Facts(frame, captions, (), tuple(kinds), _spoken_of(mentions, boxed), absent)
+    spoken = _spoken_of(mentions, len(read), boxed)
+    return Facts(frame, margins, statistics, captions, (), tuple(kinds), spoken, absent, knowledge, unsaid)
+
+
+def _unsaid_of(kind: Kind) -> list[str]:
+    """Why less is said of a category's boxes than might be, once for each box."""
+    reasons = ["crowd"] * len(kind.crowds)
+    if kind.count is None and not kind.crowds:
+        reasons += ["number_in_doubt"] * len(kind.things)
+    for thing in kind.things:
+        if not kind.can_point_at(thing):
+            reasons.append("cut_off" if thing.area >= kind.margins.smallest_area else "tiny")
+    return reasons
 
 
 def _spoken_of(
-    mentions: list[dict[str, Mentions]], boxed: Mapping[str, object]
+    mentions: Mapping[str, list[Mentions]], captions: int, boxed: Mapping[str, object]
 ) -> tuple[tuple[Noun, str], ...]:
-    names = Counter(category for of_caption in mentions for category in of_caption)
     spoken = []
-    for category, times in sorted(names.items()):
-        if category not in CATEGORIES or category in AMBIGUOUS or times < max(2, len(mentions) / 2):
+    least = max(2, captions / 2)
+    for category, told in mentions.items():
+        if len(told) < least or category not in CATEGORIES or category in AMBIGUOUS:
             continue
         if ALIKE[category].isdisjoint(boxed):
             noun = CATEGORIES[category].noun
-            told = [mention for of_caption in mentions if (mention := of_caption.get(category))]
             is_one = all(mention.at_least < 2 and not mention.is_open for mention in told)
             spoken.append((noun, noun.one if is_one else noun.many))
-    return tuple(spoken)
+    return tuple(sorted(spoken, key=lambda entry: entry[0].category))
 
 
-def _is_doubted(category: str, boxed: Mapping[str, object], mentions: list[dict[str, Mentions]]) -> bool:
+def _is_doubted(category: str, boxed: Mapping[str, object], mentions: Mapping[str, list[Mentions]]) -> bool:
     """Whether the captions deny it, or speak of a look-alike that nobody boxed and never of the category."""
-    if any(category in of_caption and of_caption[category].is_denied for of_caption in mentions):
-        return True
-    named = {name for of_caption in mentions for name in of_caption}
-    look_alikes = ALIKE.get(category, frozenset()) - {category} - boxed.keys()
-    return category not in named and not look_alikes.isdisjoint(named)
+    told = mentions.get(category)
+    if told is not None:
+        return any(mention.is_denied for mention in told)
+    alike = ALIKE.get(category, frozenset())
+    return not alike.isdisjoint(mentions.keys() - boxed.keys())
 
 
 def _kind(
     noun: Noun,
-    boxes: list[Box],
+    boxes: list[tuple[int, Box]],
     annotation: ImageAnnotation,
-    mentions: list[dict[str, Mentions]],
+    told: Sequence[Mentions],
     is_countable: bool,
+    margins: MarginsToml,
 ) -> Kind:
+    """`told` is what the captions say of the category."""
+    width, height, border = annotation.width, annotation.height, margins.border
     things = tuple(
-        Thing(
-            box.x / annotation.width,
-            box.y / annotation.height,
-            (box.x + box.width) / annotation.width,
-            (box.y + box.height) / annotation.height,
-        )
-        for box in boxes
-        if not box.crowd
+        [
+            Thing(
+                number,
+                box.x / width,
+                box.y / height,
+                (box.x + box.width) / width,
+                (box.y + box.height) / height,
+                border,
+            )
+            for number, box in boxes
+            if not box.crowd
+        ]
     )
-    doubles = _boxed_twice(things)
+    doubles = _boxed_twice(things, margins.same_object)
     has_crowd = len(things) < len(boxes)
-    count: int | None = len(things)
-    if not is_countable or has_crowd or doubles:
-        count = None
-    for of_caption in mentions:
-        mention = of_caption.get(noun.category)
-        if mention is not None and (
-            mention.is_open
-            or mention.at_least > len(things)
-            or (mention.exactly is not None and mention.exactly != len(things))
-        ):
-            count = None
-    if noun.category != "person" and len(things) > 1:
+    is_certain = is_countable and not has_crowd and not doubles
+    known = len(things)
+    says_several = False
+    plurals = 0
+    has_plural = noun.plural != noun.singular  # "two sheep"
+    for mention in told:
+        if mention.is_open or mention.at_least > known or mention.exactly not in (None, known):
+            is_certain = False
+        says_several = says_several or mention.is_open or mention.at_least > 1
+        plurals += mention.is_plural if has_plural else mention.at_least > 1
+    is_person = noun.category == "person"
+    if told and not is_person and known > 1 and not says_several:
         # People in the background go unmentioned. Of anything else, captions that know of only one
         # and boxes that hold several are not talking of the same things.
-        told = [mention for of_caption in mentions if (mention := of_caption.get(noun.category))]
-        if told and not any(mention.at_least > 1 or mention.is_open for mention in told):
-            count = None
-    told = [mention for of_caption in mentions if (mention := of_caption.get(noun.category))]
-    plurals = sum(mention.at_least > 1 or mention.is_open for mention in told)
+        is_certain = False
     is_several = (
-        len(things) - doubles > 1
+        known - doubles > 1
         or (has_crowd and len(boxes) > 1)
-        or (count is None and noun.category != "person" and plurals > 0 and plurals * 2 >= len(told))
+        or (not is_certain and not is_person and plurals > 0 and plurals * 2 >= len(told))
     )
-    return Kind(noun, things, count, is_several, is_group=not things and len(boxes) == 1)
+    crowds = tuple([number for number, box in boxes if box.crowd]) if has_crowd else ()
+    is_group = not things and len(boxes) == 1
+    return Kind(noun, things, known if is_certain else None, is_several, is_group, crowds, margins)
 
 
-def _boxed_twice(things: tuple[Thing, ...]) -> int:
+def _boxed_twice(things: tuple[Thing, ...], same_object: float) -> int:
     """How many of the boxes may show an object that another box shows already."""
     if len(things) > MOST_COMPARED:
-        return 0
-    return sum(
-        any(overlap(thing, earlier) > SAME_OBJECT for earlier in things[:index])
-        for index, thing in enumerate(things)
-    )
+        # Every two of them would be too many to compare; those that are the same to a percent are not.
+        corners = {(round(t.left, 2), round(t.top, 2), round(t.right, 2), round(t.bottom, 2)) for t in things}
+        return len(things) - len(corners)
+    doubles = 0
+    for index, thing in enumerate(things):
+        for earlier in things[:index]:
+            if overlap(thing, earlier) > same_object:
+                doubles += 1
+                break
+    return doubles
 
 
 def _names_a_lone_animal(
-    sentence: Sentence, mentions: list[dict[str, Mentions]], boxed: Mapping[str, object]
+    sentence: Sentence, mentions: Mapping[str, list[Mentions]], boxed: Mapping[str, object]
 ) -> bool:
     """Whether it names an animal that neither a box nor another caption knows: rarely a second animal."""
-    if not boxed or len(mentions) < 2:
-        return False
-    animals = [
-        category
-        for category in sentence.categories - boxed.keys()
-        if category in CATEGORIES and CATEGORIES[category].noun.group == "animals"
-    ]
-    return any(sum(animal in of_caption for of_caption in mentions) == 1 for animal in animals)
+    animals = sentence.categories & _ANIMALS
+    return bool(animals) and any(len(mentions[name]) == 1 for name in animals if name not in boxed)
 
 
 def _by_support(sentences: list[Sentence], boxed: Mapping[str, object]) -> tuple[Sentence, ...]:
@@ -361,23 +454,31 @@ def _by_support(sentences: list[Sentence], boxed: Mapping[str, object]) -> tuple
     """
     if len(sentences) < 2:
         return tuple(sentences)
-    genders = Counter(sentence.gender for sentence in sentences if sentence.gender)
-    if len(genders) > 1:
-        (gender, _), *_ = genders.most_common()
+    genders = [sentence.gender for sentence in sentences if sentence.gender]
+    if len(set(genders)) > 1:
+        ((gender, _),) = Counter(genders).most_common(1)
         sentences = [sentence for sentence in sentences if sentence.gender in (None, gender)]
-    in_captions = Counter(word for sentence in sentences for word in sentence.words)
+    once: set[str] = set()
+    in_several: set[str] = set()
+    for sentence in sentences:
+        in_several |= once & sentence.words
+        once |= sentence.words
     supported = []
+    categories = frozenset(boxed)
     for order, sentence in enumerate(sentences):
-        shared = sum(in_captions[word] > 1 for word in sentence.words)
-        shared += sum(category in boxed for category in sentence.categories)
+        shared = len(sentence.words & in_several) + len(sentence.categories & categories)
         if shared:
             supported.append((-shared / (len(sentence.words) + 2), order, sentence))
-    return tuple(sentence for _, _, sentence in sorted(supported, key=lambda entry: entry[:2]))
+    # The order is each one's own, so that no two captions are ever compared.
+    return tuple([sentence for _, _, sentence in sorted(supported)])
 
 
 def _absent(vocabulary: tuple[str, ...], hinted: set[str], named: set[str]) -> tuple[Noun, ...]:
     """Of the vocabulary, what can be called absent: only names whose other words in captions are known."""
-    excluded = set(hinted)
-    for category in named:
-        excluded |= ALIKE.get(category, frozenset())
-    return tuple(CATEGORIES[name].noun for name in vocabulary if name in CATEGORIES and name not in excluded)
+    excluded = hinted.union(*[ALIKE[category] for category in named if category in ALIKE])
+    return tuple([noun for name, noun in _known_nouns(vocabulary) if name not in excluded])
+
+
+@lru_cache(maxsize=8)
+def _known_nouns(vocabulary: tuple[str, ...]) -> tuple[tuple[str, Noun], ...]:
+    return tuple((name, CATEGORIES[name].noun) for name in vocabulary if name in CATEGORIES)

@@ -1,9 +1,8 @@
 """Pieces that programs of every type put into their sentences: places, directions, a caption.
 
-Places come in the words of the pack's frame.
-
-"camera" has an up and a down; "overhead" looks from above, so there is only the image's own top and
-bottom; in "radiograph" the patient's left is on the image's right, so every side is the image's.
+Places come in the words of the pack's frame (phrasings/places.toml and directions.toml): "camera"
+has an up and a down; "overhead" looks from above, so there is only the image's own top and bottom; in
+"radiograph" the patient's left is on the image's right, so every side is the image's.
 """
 
 from __future__ import annotations
@@ -25,8 +24,10 @@ def place_of(thing: Thing, frame: Frame, voice: Voice, whole: bool = True) -> st
 
 def place_words(key: str, frame: Frame, voice: Voice, whole: bool = True) -> str:
     words = voice.say(f"places.{frame}.{key}")
-    # On a radiograph "the left side" alone would be taken for the patient's.
-    return f"{words} of the {voice.pick(('image', 'picture'))}" if whole or frame == "radiograph" else words
+    if frame == "radiograph":
+        # "The left" alone would be taken for the patient's.
+        return f"{words} of the image"
+    return f"{words} of the {voice.pick(('image', 'picture'))}" if whole else words
 
 
 def relation_words(way: Direction, first: Thing, second: Thing, frame: Frame, voice: Voice) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib import resources
-from random import Random
 
 import msgspec
 
-from datagen.records import Frame, ImageAnnotation, ReplyForm, TeacherReply, TeacherRequest, Turn
-from datagen.teacher.programmatic import conversation, detail, reasoning
+from datagen.records import CategoryStatistics, InputError, ReplyForm, TeacherReply, TeacherRequest, Turn
+from datagen.teacher.programmatic.conversation import Written, converse
+from datagen.teacher.programmatic.detail import describe
 from datagen.teacher.programmatic.facts import Facts, facts_of
-from datagen.teacher.programmatic.voice import Voice
+from datagen.teacher.programmatic.knowledge import read_knowledge
+from datagen.teacher.programmatic.reasoning import reason
+from datagen.teacher.programmatic.registry import Program, all_programs
+from datagen.teacher.programmatic.voice import Voice, read_phrasings
+from datagen.teacher.programmatic.words import capital
 from datagen.teacher.protocol import TeacherFailure
+from schemas.pack import ProgramsToml
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised with every change to the code that changes a reply."""
 
 
@@ -34,25 +39,56 @@ SHORTEST_DESCRIPTION = 15
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
 
 
-class ProgrammaticTeacher:
-    """Answers from the annotation alone; the same request gets the same reply, in any order."""
+def weights_of(settings: ProgramsToml) -> dict[Program, float]:
+    """Every program with its weight in a pack.
 
-    def __init__(self) -> None:
+    Raises InputError where the pack names a program that there is not.
+    """
+    programs = all_programs()
+    for name in settings.weights:
+        if name not in programs:
+            raise InputError(
+                f"pack.toml: [programs.weights] {name}: no such program: "
+                "`python -m datagen programs` lists all"
+            )
+    return {program: settings.weights.get(name, program.weight) for name, program in programs.items()}
+
+
+class ProgrammaticTeacher:
+    """Answers from the annotation alone; the same request gets the same reply, in any order.
+
+    `files` are the pack's, by path: its phrasings and its knowledge are read from them. Raises
+    InputError for one that cannot be used.
+    """
+
+    def __init__(self, settings: ProgramsToml, files: Mapping[str, str]) -> None:
         self.name = "programmatic"
         self.paid = False
         self.reads_messages = False
         self.endpoint: str | None = None
+        self._margins = settings.margins
+        weights = weights_of(settings)
+        self.programs = tuple(weights)
+        self._weights = {
+            response_type: {
+                program: weight
+                for program, weight in weights.items()
+                if program.response_type == response_type and weight
+            }
+            for response_type in RESPONSE_TYPES
+        }
+        self._phrasings = read_phrasings(files)
+        self._knowledge = read_knowledge(files)
         # The three types of an image are asked one after another: its facts are worth keeping that long.
-        self._last: tuple[tuple[ImageAnnotation, Frame, tuple[str, ...]], Facts] | None = None
+        self._last: tuple[TeacherRequest, Facts] | None = None
+        self._statistics: tuple[CategoryStatistics, str] | None = None
 
     def cannot_answer(self, request: TeacherRequest) -> str | None:
         """Why there is nothing to ask, or None. Where it is None, `ask` has an answer."""
         response_type = request.unit.response_type
         if response_type not in RESPONSE_TYPES:
             return "type_not_written"
-        if response_type == "detail":
-            return _shortcoming(response_type, self._turns(request))
-        return None if _has_something(self._facts(request), response_type) else "nothing_to_say"
+        return _shortcoming(response_type, self._written(request)[0])
 
     def key(self, request: TeacherRequest) -> str:
         """32 hex digits that change with anything that may change the reply."""
@@ -68,63 +104,97 @@ class ProgrammaticTeacher:
             request.question,
             request.frame,
             request.vocabulary,
+            self._digest(request.statistics),
         )
         return sha256(msgspec.json.encode(decides)).hexdigest()[:32]
 
     def answer(self, request: TeacherRequest) -> TeacherReply:
         """Writes the sample. Raises TeacherFailure where `cannot_answer` gives a reason."""
-        turns = self._turns(request)
+        written, unsaid = self._written(request)
         unit = request.unit
-        if reason := _shortcoming(unit.response_type, turns):
+        if reason := _shortcoming(unit.response_type, written):
             raise TeacherFailure(reason, f"image {unit.image_id}, type {unit.response_type}")
-        return TeacherReply(as_text(turns, request.reply_form), is_chat_completion=False)
+        turns = [as_turn(parts) for parts in written]
+        evidence = msgspec.json.encode({"turns": list(map(_evidence_of, written)), "unsaid": unsaid}).decode()
+        return TeacherReply(as_text(turns, request.reply_form), is_chat_completion=False, evidence=evidence)
 
-    def _turns(self, request: TeacherRequest) -> list[Turn]:
+    def _digest(self, statistics: CategoryStatistics) -> str:
+        # The same object for a whole run, and long.
+        if self._statistics is None or self._statistics[0] is not statistics:
+            self._statistics = (statistics, sha256(msgspec.json.encode(statistics)).hexdigest())
+        return self._statistics[1]
+
+    def _written(self, request: TeacherRequest) -> tuple[list[list[Written]], dict[str, int]]:
+        """The turns of one sample, each in its parts, and what was left unsaid.
+
+        A part is a whole turn or, of a paragraph, a sentence. Empty where there is nothing to say.
+        """
         unit = request.unit
-        # Never hash(): it differs from process to process.
+        facts = self._facts(request)
         origin = f"{request.seed}/{unit.image_id}/{unit.response_type}/{unit.sample_index}"
-        voice = Voice(Random(int.from_bytes(sha256(origin.encode()).digest()[:8], "big")))
-        return write_turns(self._facts(request), voice, unit.response_type)
+        voice = Voice(self._phrasings, origin)
+        voice.unsaid.update(facts.unsaid)
+        weights = self._weights[unit.response_type]
+        if unit.response_type == "conversation":
+            turns = [[written] for written in converse(facts, voice, weights)]
+        elif unit.response_type == "detail":
+            parts = describe(facts, voice, weights)
+            turns = [parts] if parts else []
+        else:
+            reasoned = reason(facts, voice, weights)
+            turns = [[reasoned]] if reasoned is not None else []
+        return turns, {reason: number for reason, number in sorted(voice.unsaid.items()) if number}
 
     def _facts(self, request: TeacherRequest) -> Facts:
-        of = (request.annotation, request.frame, request.vocabulary)
-        if self._last is None or self._last[0][0] is not of[0] or self._last[0][1:] != of[1:]:
-            self._last = (of, facts_of(*of))
+        last = self._last[0] if self._last is not None else None
+        if (
+            last is None
+            or last.annotation is not request.annotation
+            or last.statistics is not request.statistics
+            or (last.frame, last.vocabulary) != (request.frame, request.vocabulary)
+        ):
+            facts = facts_of(
+                request.annotation,
+                request.frame,
+                request.vocabulary,
+                self._margins,
+                request.statistics,
+                self._knowledge,
+            )
+            self._last = (request, facts)
+        assert self._last is not None
         return self._last[1]
 
 
-def write_turns(facts: Facts, voice: Voice, response_type: str) -> list[Turn]:
-    """The turns of one sample; empty for a type that is not known or where there is nothing to say."""
-    if response_type == "conversation":
-        return conversation.converse(facts, voice)
-    turn = None
-    if response_type == "detail":
-        turn = detail.describe(facts, voice)
-    elif response_type == "complex_reasoning":
-        turn = reasoning.reason(facts, voice)
-    return [] if turn is None else [turn]
+def as_turn(parts: list[Written]) -> Turn:
+    """The question of the first part and the answers of all."""
+    answer = " ".join(capital(said.answer) for _, said, _ in parts)
+    return Turn(capital(parts[0][1].question), answer)
 
 
-def _shortcoming(response_type: str, turns: list[Turn]) -> str | None:
+def _evidence_of(parts: list[Written]) -> dict[str, object]:
+    return {
+        "parts": [
+            {
+                "program": program.name,
+                "phrasings": phrasings,
+                "boxes": said.boxes,
+                "captions": said.captions,
+                "facts": said.facts,
+                "answer": said.brief,
+            }
+            for program, said, phrasings in parts
+        ]
+    }
+
+
+def _shortcoming(response_type: str, turns: list[list[Written]]) -> str | None:
     """Why these turns are no sample, if they are none."""
     if not turns:
         return "nothing_to_say"
-    if response_type == "detail" and len(turns[0].answer.split()) < SHORTEST_DESCRIPTION:
+    if response_type == "detail" and len(as_turn(turns[0]).answer.split()) < SHORTEST_DESCRIPTION:
         return "too_little_to_say"
     return None
-
-
-def _has_something(facts: Facts, response_type: str) -> bool:
-    """Whether any program has anything to say, which does not depend on how it words it."""
-    voice = Voice(Random(0))
-    programs: Iterable[object]
-    if response_type == "conversation":
-        programs = (program(facts, voice) for program in (*conversation.OPENERS, *conversation.PROGRAMS))
-    elif response_type == "detail":
-        programs = (program(facts, voice) for program in detail.PROGRAMS)
-    else:
-        programs = (program(facts, voice) for program in reasoning.PROGRAMS)
-    return any(next(iter(program), None) is not None for program in programs)  # type: ignore[call-overload]
 
 
 def as_text(turns: list[Turn], form: ReplyForm) -> str:

@@ -1,20 +1,30 @@
-"""Wording: the phrasings of phrasings.toml, chosen at random and filled in.
+"""Wording: the phrasings of a pack, chosen at random and filled in.
 
-A phrasing is plain text with `<slot>` where a value goes and `[one|another|]` where one of several
-wordings is drawn. Values are put in as they are and never read as phrasings, whatever they hold.
+They stand in the pack's folder `phrasings`, a file for each program or a few. A phrasing is plain
+text with `<slot>` where a value goes, `{part}` where one of the wordings of that name in parts.toml
+goes, and `[one|another|]` where one of several wordings is drawn. Values are put in
+as they are and never read as phrasings, whatever they hold.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from operator import itemgetter
 from random import Random
 from typing import Any, TypeVar
 
-from datagen.teacher.programmatic.words import load_toml
+from datagen.records import InputError
 
 T = TypeVar("T")
+
+FOLDER = "phrasings"
+_PARTS = f"{FOLDER}/parts.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,84 +34,239 @@ class _Slot:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    options: tuple[Phrasing, ...]
+    options: tuple[Phrasing | str, ...]
+    """One that is nothing but words is a string, as most are."""
 
 
 Phrasing = tuple["str | _Slot | _Choice", ...]
 
-_PIECE = re.compile(r"<(?P<slot>[a-z_]+)>|\[(?P<choice>[^\[\]]*)\]")
+
+def _choice(options: Iterable[Phrasing]) -> _Choice:
+    # Neighbouring pieces of text are one piece already, so a phrasing of words alone is one or none.
+    return _Choice(tuple(_only_words(option) for option in options))
 
 
-def compiled(text: str) -> Phrasing:
-    """Reads one phrasing. Raises ValueError for a stray bracket."""
-    parts: list[str | _Slot | _Choice] = []
+def _only_words(phrasing: Phrasing) -> Phrasing | str:
+    if not phrasing:
+        return ""
+    return phrasing[0] if len(phrasing) == 1 and isinstance(phrasing[0], str) else phrasing
+
+
+_PIECE = re.compile(r"<(?P<slot>[a-z_]+)>|\[(?P<choice>[^\[\]]*)\]|\{(?P<part>[a-z_]+)\}")
+
+
+def compiled(text: str, parts: Mapping[str, _Choice] | None = None) -> Phrasing:
+    """Reads one phrasing. Raises ValueError for a stray bracket or a part that there is not."""
+    pieces: list[str | _Slot | _Choice] = []
     end = 0
     for piece in _PIECE.finditer(text):
-        parts.append(text[end : piece.start()])
-        choice = piece["choice"]
-        parts.append(
-            _Slot(piece["slot"])
-            if choice is None
-            else _Choice(tuple(compiled(option) for option in choice.split("|")))
-        )
+        pieces.append(text[end : piece.start()])
+        if piece["slot"] is not None:
+            pieces.append(_Slot(piece["slot"]))
+        elif piece["part"] is not None:
+            if piece["part"] not in (parts or {}):
+                known = ", ".join(sorted(parts or {})) or "none above it"
+                raise ValueError(f"{text!r}: there is no part {{{piece['part']}}}; there are {known}")
+            pieces.append((parts or {})[piece["part"]])
+        else:
+            options = piece["choice"].split("|")
+            pieces.append(_choice(compiled(option, parts) for option in options))
         end = piece.end()
-    parts.append(text[end:])
-    if any(isinstance(part, str) and set(part) & set("<>[]|") for part in parts):
-        raise ValueError(f"stray bracket in the phrasing {text!r}: slots are <name>, choices [one|another]")
-    return tuple(part for part in parts if part != "")
+    pieces.append(text[end:])
+    if any(isinstance(piece, str) and set(piece) & set("<>[]{}|") for piece in pieces):
+        raise ValueError(f"{text!r}: a stray bracket; slots are <name>, parts {{name}}, choices [one|other]")
+    return tuple(piece for piece in pieces if piece != "")
 
 
-def _compiled_tables(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, tuple[Phrasing, ...]]]:
+def slots_of(phrasing: Phrasing) -> frozenset[str]:
+    """The names of the slots that may have to be filled."""
+    slots: set[str] = set()
+    for piece in phrasing:
+        if isinstance(piece, _Slot):
+            slots.add(piece.name)
+        elif isinstance(piece, _Choice):
+            slots.update(*(slots_of(option) for option in piece.options if not isinstance(option, str)))
+    return frozenset(slots)
+
+
+Phrasings = Mapping[str, tuple[Phrasing, ...]]
+
+
+def read_phrasings(files: Mapping[str, str]) -> Phrasings:
+    """The phrasings among a pack's files, by key: "counting.question" for `question` in counting.toml.
+
+    Raises InputError naming the file, the key and what is wrong with its wording.
+    """
+    return _read(tuple(sorted((path, text) for path, text in files.items() if path.startswith(f"{FOLDER}/"))))
+
+
+@lru_cache(maxsize=8)
+def _read(files: tuple[tuple[str, str], ...]) -> Phrasings:
+    tables = {path: _table(path, text) for path, text in files}
+    parts: dict[str, _Choice] = {}
+    for name, wordings in tables.pop(_PARTS, {}).items():
+        # A part may use those above it, so that none can hold itself.
+        parts[name] = _choice(_compiled(f"{_PARTS}: {name}", wordings, parts))
+    return {
+        f"{path.removeprefix(f'{FOLDER}/').removesuffix('.toml')}.{key}": _compiled(
+            f"{path}: {key}", wordings, parts
+        )
+        for path, table in tables.items()
+        for key, wordings in _leaves(table)
+    }
+
+
+def _table(path: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+
+
+def _compiled(where: str, wordings: Any, parts: Mapping[str, _Choice]) -> tuple[Phrasing, ...]:
+    if not isinstance(wordings, list) or not wordings or not all(isinstance(each, str) for each in wordings):
+        raise InputError(f"{where}: must be a list of wordings, at least one")
+    try:
+        return tuple(compiled(text, parts) for text in wordings)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _compiled_tables(value, f"{prefix}{key}.")
+            yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", tuple(compiled(text) for text in value)
+            yield f"{prefix}{key}", value
 
 
-PHRASINGS: dict[str, tuple[Phrasing, ...]] = dict(_compiled_tables(load_toml("phrasings.toml")))
+def check_phrasings(files: Mapping[str, str], reference: Mapping[str, str]) -> None:
+    """Holds a pack's phrasings against those that ship, which have every key and slot that is used.
+
+    Raises InputError for a key that is missing, or a slot that nothing would fill.
+    """
+    phrasings, known = read_phrasings(files), read_phrasings(reference)
+
+    def where(key: str) -> str:
+        file, _, name = key.partition(".")
+        return f"{FOLDER}/{file}.toml: {name}"
+
+    if missing := sorted(known.keys() - phrasings.keys()):
+        raise InputError(f"{where(missing[0])}: missing: copy it from the same file of the pack coco")
+    for key, wordings in phrasings.items():
+        if key not in known:
+            raise InputError(f"{where(key)}: nothing uses it: check its spelling, or take it out")
+        allowed = frozenset[str]().union(*map(slots_of, known[key]))
+        for number, wording in enumerate(wordings, 1):
+            if wrong := sorted(slots_of(wording) - allowed):
+                there = ", ".join(f"<{name}>" for name in sorted(allowed)) or "no slots"
+                raise InputError(f"{where(key)}, wording {number}: no slot <{wrong[0]}>; there are {there}")
 
 
 class Voice:
-    """Draws wordings and makes every other random choice of one sample."""
+    """Draws wordings and makes every other random choice for one sample.
 
-    def __init__(self, random: Random) -> None:
-        self.random = random
+    What it draws follows from `origin` and `program` alone. The programs of a sample share it, or at
+    least what has been used, so that a wording is seldom heard twice, and what was left unsaid.
+    """
+
+    def __init__(self, phrasings: Phrasings, origin: str, program: str = "") -> None:
+        self._phrasings = phrasings
+        self._origin = origin
+        self._program = program
+        self._draw: Callable[[], float] = self._first_draw
+        self.unsaid: Counter[str] = Counter()
+        """What the margins forbade to say, by reason."""
+        self.known: set[str] = set()
+        """What has been asked and told in a conversation, as `asks` and `tells` of `Said`."""
         self._used: set[int] = set()
+        self._said: list[str] = []
+
+    def _first_draw(self) -> float:
+        """The first number drawn. To seed a generator takes longer than most programs, and not every
+        voice is ever asked."""
+        # Never hash(): it differs from process to process.
+        seed = blake2b(f"{self._origin}/{self._program}".encode(), digest_size=8).digest()
+        self._draw = Random(int.from_bytes(seed, "big")).random
+        return self._draw()
+
+    def of(self, program: str) -> Voice:
+        """A voice of its own for a program of the same sample, which draws the same whatever others draw."""
+        voice = Voice(self._phrasings, self._origin, program)
+        voice.unsaid, voice._used, voice._said = self.unsaid, self._used, self._said
+        return voice
+
+    def knows(self, asks: Iterable[str]) -> bool:
+        """Whether any of what a question asks has been asked or told before."""
+        return not self.known.isdisjoint(asks)
 
     def say(self, key: str, **slots: str) -> str:
         """One of the phrasings under `key`, such as "position.question", with its slots filled."""
-        return self.fill(PHRASINGS[key], slots)
+        return self.fill(key, self._phrasings[key], slots)
 
-    def fill(self, phrasings: Sequence[Phrasing], slots: dict[str, str]) -> str:
-        """One of the phrasings, with its slots filled. Raises KeyError for a slot without a value."""
-        phrasing = self.pick(phrasings)
+    def fill(self, key: str, phrasings: Sequence[Phrasing], slots: Mapping[str, str]) -> str:
+        """One of these phrasings, with its slots filled. Raises KeyError for a slot without a value."""
+        number = len(phrasings)
+        chosen = int(self._draw() * number)
+        phrasing = phrasings[chosen]
         for _ in range(3):
             # A phrasing that this sample has had before is used again only if luck insists.
             if id(phrasing) not in self._used:
                 break
-            phrasing = self.pick(phrasings)
+            chosen = int(self._draw() * number)
+            phrasing = phrasings[chosen]
         if phrasing:
             self._used.add(id(phrasing))
+        self._said.append(f"{key}/{chosen + 1}")
         out: list[str] = []
         self._write(phrasing, slots, out)
         return "".join(out)
 
-    def _write(self, phrasing: Phrasing, slots: dict[str, str], out: list[str]) -> None:
+    def take_said(self) -> tuple[str, ...]:
+        """The phrasings drawn since this was last called: "counting.question/3"."""
+        said = tuple(self._said)
+        self._said.clear()
+        return said
+
+    def _write(self, phrasing: Phrasing, slots: Mapping[str, str], out: list[str]) -> None:
         for part in phrasing:
             if isinstance(part, str):
                 out.append(part)
             elif isinstance(part, _Slot):
                 out.append(slots[part.name])
             else:
-                self._write(self.pick(part.options), slots, out)
+                options = part.options
+                option = options[int(self._draw() * len(options))]
+                if isinstance(option, str):
+                    out.append(option)
+                else:
+                    self._write(option, slots, out)
+
+    def index(self, length: int) -> int:
+        """One of 0 to length - 1."""
+        return int(self._draw() * length)
 
     def pick(self, options: Sequence[T]) -> T:
+        """One of the options, at even odds. Raises IndexError where there are none."""
         # Much faster than Random.choice, and as even as 53 bits make it.
-        return options[int(self.random.random() * len(options))]
+        return options[int(self._draw() * len(options))]
 
-    def shuffled(self, items: Sequence[T]) -> list[T]:
-        return self.random.sample(items, len(items))
+    def shuffled(self, items: Iterable[T]) -> list[T]:
+        items = list(items)
+        for last in range(len(items) - 1, 0, -1):
+            other = int(self._draw() * (last + 1))
+            items[last], items[other] = items[other], items[last]
+        return items
 
     def chance(self, probability: float) -> bool:
-        return self.random.random() < probability
+        return self._draw() < probability
+
+    def weighted(self, weights: Mapping[T, float]) -> list[T]:
+        """All with a weight above 0, drawn one after another without putting back.
+
+        Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006): in the order of
+        u ** (1 / weight).
+        """
+        drawn = [(self._draw() ** (1 / weight), key) for key, weight in weights.items() if weight]
+        drawn.sort(key=itemgetter(0), reverse=True)
+        return [key for _, key in drawn]

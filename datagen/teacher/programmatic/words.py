@@ -97,6 +97,10 @@ def plural_of(singular: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _article(word: str) -> str:
+    first = word.split(" ", 1)[0]
+    if first.isupper():
+        # Spelt out, an SUV and a UAV, which go by the name of the first letter.
+        return "an" if first[0] in "AEFHILMNORSX" else "a"
     return _engine.a(word).split(" ", 1)[0]
 
 
@@ -145,7 +149,7 @@ def noun_for(category: str) -> Noun | None:
     # "Pleural Effusion" is a common noun in a title's clothes; "SUV" and "CT scanner" keep their capitals.
     words = [word if word.isupper() and 2 <= len(word) <= 5 else word.lower() for word in name.split()]
     name, last = " ".join(words), words[-1].lower()
-    if any(len(word) < 2 or word.lower() in _NOUNS["not_a_noun"] for word in words) or len(last) < 3:
+    if any(len(word) < 2 or _is_no_noun(word.lower()) for word in words) or len(last) < 3:
         return None
     if not re.search(r"[aeiouy]", last) and not last.isupper() and not words[-1].isupper():
         return None
@@ -155,11 +159,20 @@ def noun_for(category: str) -> Noun | None:
         or (last.endswith("ly") and last not in _NOUNS["ly_nouns"])
     ):
         return None
-    if last in _NOUNS["mass_nouns"] or last.endswith(_MASS_ENDINGS):
+    if last in _NOUNS["mass_nouns"] or (last.endswith(_MASS_ENDINGS) and last not in _NOUNS["counted_nouns"]):
         return Noun(category, name, name, "mass", None, "")
+    if last == "people":
+        head = name.removesuffix("people")
+        return Noun(category, f"{head}person", name, "count", None, _article(f"{head}person"))
+    if words[-1].isupper():
+        return Noun(category, name, f"{name}s", "count", None, _article(name))
     if last.endswith("s") and not last.endswith(("ss", "us", "is")):
         return Noun(category, name, name, "plural", None, "")
     return Noun(category, name, plural_of(name), "count", None, _article(name))
+
+
+def _is_no_noun(word: str) -> bool:
+    return word in _NOUNS["not_a_noun"] or word.removesuffix("s") in _NOUNS["not_a_noun"]
 
 
 def counted(number: int, noun: Noun) -> str:

@@ -1,4 +1,4 @@
-"""What the programmatic teacher says is recomputed here by code that shares nothing with it."""
+"""The embedded teacher as a whole: its replies and what they rest on, whatever the annotations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,14 +16,34 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datagen.records import Box, Frame, ImageAnnotation, Message, ReplyForm, TeacherRequest, Turn, Unit
+from datagen.records import (
+    Box,
+    CategoryStatistics,
+    Frame,
+    ImageAnnotation,
+    InputError,
+    Message,
+    ReplyForm,
+    TeacherRequest,
+    Turn,
+    Unit,
+)
 from datagen.teacher.programmatic import ProgrammaticTeacher
+from datagen.teacher.programmatic.registry import all_programs
+from datagen.teacher.programmatic.teacher import weights_of
+from datagen.teacher.programmatic.voice import Voice, read_phrasings
 from datagen.teacher.programmatic.words import CATEGORIES as KNOWN
 from datagen.teacher.protocol import TeacherFailure
+from schemas.evidence import PartEvidence, SampleEvidence
+from schemas.pack import MarginsToml, ProgramsToml
+from tests.datagen.coco import PACK, coco_teacher
+from tests.datagen.teacher import recompute
 
 TYPES = ("conversation", "detail", "complex_reasoning")
+FRAMES: tuple[Frame, ...] = ("camera", "overhead", "radiograph")
 COCO = tuple(KNOWN)
-SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
+PROGRAMS = all_programs()
+PHRASINGS = read_phrasings(PACK.files)
 
 # Helpers
 
@@ -57,8 +77,19 @@ def request(
     return TeacherRequest(unit, annotation, form, question, frame, vocabulary, "pack", seed, 0.7, 1024, ())
 
 
+def teacher_with(
+    weights: Mapping[str, float] | None = None,
+    margins: Mapping[str, float] | None = None,
+    knows: bool = True,
+) -> ProgrammaticTeacher:
+    """The pack that ships with other settings."""
+    settings = ProgramsToml(weights=dict(weights or {}), margins=MarginsToml.model_validate(margins or {}))
+    files = {path: text for path, text in PACK.files.items() if knows or path != "knowledge.toml"}
+    return ProgrammaticTeacher(settings, files)
+
+
 def ask(to_ask: TeacherRequest) -> str:
-    reply = ProgrammaticTeacher().answer(to_ask)
+    reply = coco_teacher().answer(to_ask)
     assert not reply.is_chat_completion
     return reply.body
 
@@ -79,6 +110,133 @@ def turns_in(body: str, form: ReplyForm) -> list[Turn]:
     return turns
 
 
+Sample = tuple[list[Turn], SampleEvidence]
+
+
+def sample(to_ask: TeacherRequest, teacher: ProgrammaticTeacher | None = None) -> Sample | None:
+    """The turns of a reply with their evidence; None where the teacher says beforehand that it has none."""
+    teacher = teacher or coco_teacher()
+    reason = teacher.cannot_answer(to_ask)
+    if reason is not None:
+        assert reason in ("nothing_to_say", "too_little_to_say")
+        with pytest.raises(TeacherFailure, match=f"^{reason}: image {to_ask.unit.image_id}, type "):
+            teacher.answer(to_ask)
+        return None
+    reply = teacher.answer(to_ask)
+    assert reply.evidence is not None
+    unit = to_ask.unit
+    evidence = SampleEvidence(id=f"{unit.response_type}-{unit.image_id}", **json.loads(reply.evidence))
+    return turns_in(reply.body, to_ask.reply_form), evidence
+
+
+def samples(
+    annotation: ImageAnnotation,
+    seeds: int = 30,
+    *,
+    types: tuple[str, ...] = TYPES,
+    frame: Frame = "camera",
+    vocabulary: tuple[str, ...] = COCO,
+    teacher: ProgrammaticTeacher | None = None,
+) -> list[Sample]:
+    """All that can be made of an image with so many seeds."""
+    teacher = teacher or coco_teacher()
+    made = [
+        sample(request(annotation, kind, seed=seed, frame=frame, vocabulary=vocabulary), teacher)
+        for kind in types
+        for seed in range(seeds)
+    ]
+    return [each for each in made if each is not None]
+
+
+def parts_of(*made: Sample) -> list[PartEvidence]:
+    return [part for _, evidence in made for turn in evidence.turns for part in turn.parts]
+
+
+def facts_of(*made: Sample) -> set[tuple[str | int | float, ...]]:
+    return {tuple(fact) for part in parts_of(*made) for fact in part.facts}
+
+
+def said_in(*made: Sample) -> str:
+    """Every question and answer on a line of its own."""
+    return "\n".join(text for turns, _ in made for turn in turns for text in turn)
+
+
+# What no text of the teacher's holds
+
+LEAKS = re.compile(
+    r"\bcaptions?\b|bounding|annotat|\blabell?ed\b|\b(class|object|category) labels?\b|coordinates"
+    r"|the description|as an ai\b|no mention|<image>|===|https?:",
+    re.IGNORECASE,
+)
+BROKEN = re.compile(
+    r"  | [.,;:?!]|\.\.|,,|[?!][.,]"
+    r"|<[a-z_]+>|[\[\]{}|_]"  # a slot, a choice, a part, a name as it stands in a file
+    r"|(?<!\b[A-H])[.?!] +[a-z]"  # "A. on the left" is an option
+    r"|\b(?i:a|an|the) (?i:a|an|the)\b|\ba (?:[aei]|o(?!ne\b|nce\b))|\ban [bcdfgjklpqtvwz][a-z]"
+    r"|\b([A-Za-z]+) \1\b"
+)
+
+
+def assert_reads_whole(text: str) -> None:
+    assert text and text == text.strip() and "\n" not in text
+    assert not BROKEN.search(text), text
+    assert not text[0].islower(), text
+    assert text[-1] in ".?!。．।۔", text
+    assert not LEAKS.search(text), text
+
+
+@lru_cache
+def empty_reader() -> recompute.Reader:
+    return recompute.Reader({})
+
+
+def assert_backed(
+    annotation: ImageAnnotation, made: Sample, vocabulary: tuple[str, ...] = COCO, form: ReplyForm = "pairs"
+) -> None:
+    """Evidence for every turn, well formed, and facts that a second reading of the annotation confirms."""
+    turns, evidence = made
+    # An answer alone runs the answers of all turns together.
+    assert len(evidence.turns) == len(turns) or form == "answer"
+    assert all(count > 0 for count in evidence.unsaid.values())
+    for part in parts_of(made):
+        assert part.facts, part
+        program = PROGRAMS[part.program]
+        assert program.response_type == evidence.id.partition("-")[0]
+        for drawn in part.phrasings:
+            key, _, number = drawn.rpartition("/")
+            assert key.startswith("knowledge.") or 1 <= int(number) <= len(PHRASINGS[key]), drawn
+    if any(
+        each.width * each.height < 1e-9 * annotation.width * annotation.height for each in annotation.boxes
+    ):
+        return  # Files with such boxes are read without them, and the second reading divides by areas.
+    reader = empty_reader()
+    reader.report = recompute.Report()
+    reader.categories = frozenset({*vocabulary, *(each.category for each in annotation.boxes)})
+    reader.lexicon = reader.facts.lexicon = recompute.Lexicon(reader.categories)
+    read = recompute.Image(
+        annotation.image_id,
+        annotation.width,
+        annotation.height,
+        reader.categories,
+        list(annotation.captions),
+        [
+            recompute.Box(
+                each.category,
+                each.x / annotation.width,
+                each.y / annotation.height,
+                (each.x + each.width) / annotation.width,
+                (each.y + each.height) / annotation.height,
+                each.crowd,
+            )
+            for each in annotation.boxes
+        ],
+        set(annotation.uncounted),
+    )
+    for part in parts_of(made):
+        reader.evidence(evidence.id, part, read)
+    assert [*reader.report.wrong_facts, *reader.report.problems] == []
+
+
 STREET = image(
     ("A man walks his dog past a parked car.", "a man with a dog on a leash .", "Someone is out with a dog"),
     (box("person", 10, 20, 20, 60), box("dog", 40, 70, 15, 15), box("car", 70, 40, 28, 30)),
@@ -88,19 +246,42 @@ SHIPS = image(
     (*(box("ship", x, 80, 8, 8) for x in (5, 15, 25, 35)), box("storage_tank", 80, 5, 15, 15)),
     image_id=8,
 )
+KITCHEN = image(
+    (),
+    (
+        *(box("knife", x, 60, 10, 4) for x in (10, 70)),
+        box("oven", 5, 5, 30, 40),
+        box("refrigerator", 70, 5, 25, 50),
+        box("bowl", 45, 70, 14, 12),
+    ),
+    image_id=9,
+)
 
 
 # Reproducibility
 
 
 def test_the_same_request_gets_the_same_bytes_in_any_order() -> None:
-    requests = [request(each, kind, seed=3) for each in (STREET, SHIPS) for kind in TYPES]
+    statistics = CategoryStatistics(("person", "chair"), {"dog": ("cat",)})
+    requests = [
+        replace(request(each, kind, seed=3, frame=frame, vocabulary=vocabulary), statistics=of_set)
+        for each in (STREET, SHIPS)
+        for frame in FRAMES
+        for vocabulary in (COCO, ("dog", "zebra"))
+        for of_set in (statistics, CategoryStatistics())
+        for kind in TYPES
+    ]
 
-    def bodies(order: list[TeacherRequest]) -> dict[Unit, str]:
-        teacher = ProgrammaticTeacher()
-        return {each.unit: teacher.answer(each).body for each in order}
+    def replies(order: list[TeacherRequest]) -> dict[str, tuple[str, str | None]]:
+        teacher = coco_teacher()
+        answers = {
+            teacher.key(each): teacher.answer(each) for each in order if not teacher.cannot_answer(each)
+        }
+        return {key: (reply.body, reply.evidence) for key, reply in answers.items()}
 
-    assert bodies(requests) == bodies(requests[::-1])
+    forwards = replies(requests)
+    assert len(forwards) > 40
+    assert forwards == replies(requests[::-1]) == replies(requests[::2] + requests[1::2])
 
 
 def test_the_hash_seed_of_the_process_changes_nothing() -> None:
@@ -112,9 +293,10 @@ def test_the_hash_seed_of_the_process_changes_nothing() -> None:
         "from datagen.annotations import read_annotations\n"
         "scenes = Path('examples/scenes')\n"
         "drawn = read_annotations([scenes / 'captions.json'], [scenes / 'instances.json'])\n"
-        "images = [STREET, SHIPS, animals, *drawn]\n"
-        "print([ask(request(i, t, seed=s)) for i in images for t in TYPES for s in range(4) "
-        "if ProgrammaticTeacher().cannot_answer(request(i, t)) is None])"
+        "images = [STREET, SHIPS, KITCHEN, animals, *drawn]\n"
+        "teacher = coco_teacher()\n"
+        "asked = [request(i, t, seed=s) for i in images for t in TYPES for s in range(2)]\n"
+        "print([(teacher.key(r), teacher.answer(r)) for r in asked if teacher.cannot_answer(r) is None])"
     )
     root = Path(__file__).resolve().parents[3]
     outputs = {
@@ -138,7 +320,7 @@ def test_seed_and_sample_index_each_change_the_sample(response_type: str) -> Non
 
 
 def test_the_key_stands_for_what_decides_the_reply_and_for_nothing_else() -> None:
-    teacher = ProgrammaticTeacher()
+    teacher = coco_teacher()
     base = request(STREET, "detail", form="answer", question="What is it?")
     key = teacher.key(base)
     assert re.fullmatch(r"[0-9a-f]{32}", key)
@@ -151,59 +333,99 @@ def test_the_key_stands_for_what_decides_the_reply_and_for_nothing_else() -> Non
         replace(base, reply_form="pairs"),
         replace(base, question="And this?"),
         replace(base, frame="overhead"),
+        replace(base, vocabulary=("dog",)),
+        replace(base, statistics=CategoryStatistics(("dog", "cat"))),
+        replace(base, statistics=CategoryStatistics(("cat", "dog"))),
+        replace(base, statistics=CategoryStatistics((), {"dog": ("cat",)})),
     )
     assert len({key, *(teacher.key(each) for each in changed)}) == len(changed) + 1
     alike = replace(base, temperature=0.1, max_tokens=5, messages=(Message("user", "hello"),))
-    assert teacher.key(alike) == key
+    copied = replace(base, statistics=CategoryStatistics(), annotation=image(STREET.captions, STREET.boxes))
+    assert {teacher.key(alike), teacher.key(copied), coco_teacher().key(base)} == {key}
+
+
+@pytest.mark.parametrize("name", [name for name, each in PROGRAMS.items() if each.weight])
+def test_what_a_program_draws_does_not_depend_on_the_others(name: str) -> None:
+    def drawn(voice: Voice) -> list[float]:
+        return [
+            voice.index(10**9),
+            *voice.weighted({1.5: 2, 2.5: 1}),
+            *voice.shuffled(range(9)),
+            voice.pick([1, 2]),
+        ]
+
+    alone = drawn(Voice(PHRASINGS, "0/7/conversation/0").of(name))
+    after_others = Voice(PHRASINGS, "0/7/conversation/0")
+    after_others.shuffled(range(100))
+    for other in PROGRAMS:
+        if other != name:
+            drawn(after_others.of(other))
+    assert drawn(after_others.of(name)) == alone
+    assert drawn(Voice(PHRASINGS, "0/7/conversation/1").of(name)) != alone
 
 
 # Whole samples
 
 
 def test_a_whole_conversation_reads_as_written() -> None:
-    assert ask(request(STREET, "conversation", seed=4)) == "\n===\n".join(
+    assert ask(request(STREET, "conversation", seed=3)) == "\n===\n".join(
         (
-            "Question:\nWhat is this picture of?",
-            "Answer:\nA man walks his dog past a parked car. "
-            "A person, a car and a dog can be made out in the picture.",
-            "Question:\nCan any dogs be seen in the image?",
-            "Answer:\nYes, there is a dog in the picture, in the lower middle part.",
-            "Question:\nAs seen in the picture, where is the dog relative to the car?",
-            "Answer:\nThe dog is to the left of the car, which is on the right side of the picture.",
-            "Question:\nHow many people does the image show?",
-            "Answer:\nThe picture shows a single person, on the left.",
-            "Question:\nIs the dog to the left of the person?",
-            "Answer:\nNo, in the image, the dog is to the right of the person.",
+            "Question:\nWhat is the main content of the photo?",
+            "Answer:\nIn the image, there is a man with a dog on a leash. "
+            "In addition, a car can be seen in the image.",
+            "Question:\nWhat can be seen in this image?",
+            "Answer:\nA car, a dog and a person can be seen in this picture.",
+            "Question:\nHow are the person, the dog and the car ordered from left to right?",
+            "Answer:\nFrom left to right, the order is the person, the dog and the car.",
         )
     )
 
 
 def test_a_whole_description_of_a_domain_set_reads_as_written() -> None:
-    assert ask(request(SHIPS, "detail", seed=1, form="answer", question="What is there?")) == (
-        "In this image, a storage tank and four ships can be seen. The storage tank is close to the "
-        "top right corner of the image. All four ships are to the left of the storage tank."
+    assert ask(request(SHIPS, "detail", seed=0, form="answer", question="What is there?")) == (
+        "In view are a storage tank and four ships. There are ships near the bottom left corner of the "
+        "picture, towards the lower left and in the bottom middle part. One can find the storage tank "
+        "close to the top right corner of the image. All four ships are to the left of the storage tank."
     )
 
 
-def test_the_three_forms_hold_the_same_turns() -> None:
-    pairs = turns_in(ask(request(STREET, "complex_reasoning")), "pairs")
-    assert turns_in(ask(request(STREET, "complex_reasoning", form="json")), "json") == pairs
-    assert ask(request(STREET, "complex_reasoning", form="answer", question="Why?")) == pairs[0].answer
+@pytest.mark.parametrize("response_type", TYPES)
+def test_the_three_forms_hold_the_same_turns(response_type: str) -> None:
+    pairs = turns_in(ask(request(STREET, response_type)), "pairs")
+    assert turns_in(ask(request(STREET, response_type, form="json")), "json") == pairs
+    answers = " ".join(turn.answer for turn in pairs)
+    assert ask(request(STREET, response_type, form="answer", question="Why?")) == answers
+    said = {coco_teacher().answer(request(STREET, response_type, form=each)).evidence for each in FORMS}
+    assert len(said) == 1
+
+
+FORMS: tuple[ReplyForm, ...] = ("pairs", "answer", "json")
+
+
+@pytest.mark.parametrize("annotation", [STREET, SHIPS, KITCHEN], ids=["street", "ships", "kitchen"])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_whatever_is_said_is_backed_by_the_annotation(annotation: ImageAnnotation, frame: Frame) -> None:
+    made = samples(annotation, frame=frame)
+    assert len(made) > 50
+    for each in made:
+        for text in said_in(each).split("\n"):
+            assert_reads_whole(text)
+        assert_backed(annotation, each)
 
 
 # What cannot be answered
 
 
 def test_an_unknown_type_is_not_planned() -> None:
-    assert ProgrammaticTeacher().cannot_answer(request(STREET, "poetry")) == "type_not_written"
+    assert coco_teacher().cannot_answer(request(STREET, "poetry")) == "type_not_written"
 
 
 def test_one_short_sentence_is_no_detailed_description() -> None:
-    toilets = image((), (box("toilet", 10, 10, 40, 80), box("toilet", 30, 20, 40, 70)))
-    teacher = ProgrammaticTeacher()
-    assert teacher.cannot_answer(request(toilets, "detail")) == "too_little_to_say"
-    with pytest.raises(TeacherFailure, match="too_little_to_say"):
-        teacher.answer(request(toilets, "detail"))
+    ice = image((), (box("ice", 40, 40, 2, 2),))
+    teacher = coco_teacher()
+    assert teacher.cannot_answer(request(ice, "detail")) == "too_little_to_say"
+    with pytest.raises(TeacherFailure, match=r"^too_little_to_say: image 7, type detail$"):
+        teacher.answer(request(ice, "detail"))
 
 
 @pytest.mark.parametrize(
@@ -216,30 +438,94 @@ def test_one_short_sentence_is_no_detailed_description() -> None:
     ],
 )
 def test_nothing_to_say_is_a_reason_and_not_a_sample(annotation: ImageAnnotation) -> None:
-    teacher = ProgrammaticTeacher()
+    teacher = coco_teacher()
     assert teacher.cannot_answer(request(annotation, "detail")) == "nothing_to_say"
-    with pytest.raises(TeacherFailure):
+    with pytest.raises(TeacherFailure, match=r"^nothing_to_say: image 7, type detail$"):
         teacher.answer(request(annotation, "detail"))
+
+
+# What a pack sets
+
+
+def test_a_weight_for_no_program_is_refused_by_name() -> None:
+    settings = ProgramsToml(weights={"counting": 2, "juggling": 1})
+    with pytest.raises(InputError) as refused:
+        weights_of(settings)
+    assert str(refused.value) == (
+        "pack.toml: [programs.weights] juggling: no such program: `python -m datagen programs` lists all"
+    )
+    with pytest.raises(InputError, match="juggling: no such program"):
+        ProgrammaticTeacher(settings, PACK.files)
+
+
+def test_weights_are_those_of_the_pack_and_else_those_that_ship() -> None:
+    weights = {program.name: weight for program, weight in weights_of(ProgramsToml()).items()}
+    assert weights == {name: program.weight for name, program in PROGRAMS.items()}
+    changed = ProgramsToml(weights={"counting": 0, "grounding": 2.5})
+    assert {program.name: weight for program, weight in weights_of(changed).items()} == {
+        **weights,
+        "counting": 0,
+        "grounding": 2.5,
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["content", "existence", "counting", "position", "whole", "further", "risk", "care"]
+)
+def test_a_program_without_weight_never_writes(name: str) -> None:
+    kind = PROGRAMS[name].response_type
+    with_it = samples(STREET, 50, types=(kind,))
+    without = samples(STREET, 50, types=(kind,), teacher=teacher_with({name: 0}))
+    assert name in {part.program for part in parts_of(*with_it)}
+    assert name not in {part.program for part in parts_of(*without)}
+
+
+@pytest.mark.parametrize("response_type", TYPES)
+def test_where_every_program_is_off_there_is_nothing_to_say(response_type: str) -> None:
+    off = teacher_with(dict.fromkeys(PROGRAMS, 0))
+    assert off.cannot_answer(request(STREET, response_type)) == "nothing_to_say"
+
+
+@pytest.mark.parametrize("name", ["grounding", "grounding_what"])
+def test_a_program_that_is_off_comes_where_a_pack_weights_it(name: str) -> None:
+    assert name not in {part.program for part in parts_of(*samples(STREET, 50, types=("conversation",)))}
+    made = samples(STREET, 50, types=("conversation",), teacher=teacher_with({name: 100}))
+    often = [name in {part.program for part in parts_of(each)} for each in made]
+    assert sum(often) > 40
+    for each in made:
+        assert_backed(STREET, each)
+
+
+def test_margins_of_a_pack_decide_what_is_said() -> None:
+    pointing = {"place", "across", "down", "left_of", "right_of", "above", "below", "extreme", "larger"}
+    many = image((), (*SHIPS.boxes, *KITCHEN.boxes[2:]))
+
+    def kinds(**margins: float) -> set[str | int | float]:
+        teacher = teacher_with(margins=margins)
+        return {fact[0] for fact in facts_of(*samples(many, 40, teacher=teacher))}
+
+    usual = kinds()
+    assert pointing <= usual
+    assert not {"place", "left_of", "above", "larger"} & kinds(smallest_area=0.9, smallest_cut_off=0.9)
+    assert not {"left_of", "right_of", "above", "below", "order", "extreme"} & kinds(apart=0.99)
+    assert not {"larger", "largest"} & kinds(larger=1000)
+    assert not {"more", "most"} & kinds(more=50)
+    counted = facts_of(
+        *samples(many, 40, teacher=teacher_with(margins={"most_counted": 1}), types=("conversation",))
+    )
+    assert not {fact for fact in counted if fact[0] == "count" and isinstance(fact[2], int) and fact[2] > 1}
 
 
 # Numbers, absence, places
 
-
-def everything_said(annotation: ImageAnnotation, seeds: int = 30, frame: Frame = "camera") -> str:
-    teacher = ProgrammaticTeacher()
-    return "\n".join(
-        ask(request(annotation, kind, seed=seed, frame=frame))
-        for kind in TYPES
-        if teacher.cannot_answer(request(annotation, kind)) is None
-        for seed in range(seeds)
-    )
-
-
 TWO_DOGS = (box("dog", 10, 70, 15, 15), box("dog", 70, 70, 15, 15), box("car", 40, 5, 28, 30))
+NUMBER_OF_DOGS = {"count", "more", "equal", "most", "total", "half"}
 
 
 def test_a_number_is_told_where_nothing_speaks_against_it() -> None:
-    assert "two dogs" in everything_said(image(("Dogs run past a car.",), TWO_DOGS)).lower()
+    made = samples(image(("Dogs run past a car.",), TWO_DOGS))
+    assert ("count", "dog", 2) in facts_of(*made)
+    assert "two dogs" in said_in(*made).lower()
 
 
 @pytest.mark.parametrize(
@@ -253,54 +539,98 @@ def test_a_number_is_told_where_nothing_speaks_against_it() -> None:
         image(("A single dog sits next to a car.",), TWO_DOGS),
         image(("Dogs run past a car.",), (*TWO_DOGS[1:], box("dog", 70, 70, 15, 14), box("dog", 1, 1, 9, 9))),
     ],
+    ids=["crowd", "unusable box", "three", "group", "many", "single", "boxed twice"],
 )
 def test_a_doubtful_number_is_never_told(annotation: ImageAnnotation) -> None:
-    said = everything_said(annotation).lower().replace("a single dog sits next to a car", "")
-    told = r"two dogs|how many dogs|number of dogs|(just one|only one|a single) dog[ ,.]"
-    assert not re.search(told, said)
+    made = samples(annotation, 50)
+    assert made
+    assert not {fact for fact in facts_of(*made) if fact[0] in NUMBER_OF_DOGS and "dog" in fact}
+    said = said_in(*made).lower().replace(annotation.captions[0].lower(), "")
+    told = r"(two|three|four|both|2|3|4) (of the )?dogs|how many dogs|number of dogs|(just|only) one dog"
+    assert not re.search(rf"{told}|a single dog[ ,.]", said)
 
 
 def test_a_crowd_alone_is_a_group() -> None:
-    said = everything_said(image((), (box("person", 5, 5, 80, 80, crowd=True), box("bench", 60, 80, 30, 15))))
-    assert "a group of people" in said.lower()
-    assert "how many people" not in said.lower()
+    boxes = (box("person", 5, 5, 80, 80, crowd=True), box("bench", 60, 80, 30, 15))
+    made = samples(image((), boxes))
+    said = said_in(*made).lower()
+    assert "a group of people" in said
+    assert "how many people" not in said and "the person" not in said
+    assert not {fact for fact in facts_of(*made) if fact[0] in NUMBER_OF_DOGS and "person" in fact}
+    # A crowd region stands for nothing that has a place or a size.
+    assert {fact[0] for fact in facts_of(*made) if 1 in fact[1:]} <= {"count"}
 
 
 def test_only_what_nothing_hints_at_is_called_absent() -> None:
     annotation = image(("A lady rides a bike past some fruit and a sofa.",), (box("clock", 40, 40, 30, 30),))
-    said = everything_said(annotation, seeds=150)
-    denied = " ".join(re.findall(r"Answer:\nNo, ([^.,;]*)", said)).lower()
-    assert denied.count("image") + denied.count("picture") > 50
-    for word in ("person", "people", "bicycle", "apple", "banana", "orange", "couch", "clock"):
-        assert not re.search(rf"(no|any|an?) {word}s?\b", denied)
+    made = samples(annotation, 150, types=("conversation",))
+    absent = {str(fact[1]) for fact in facts_of(*made) if fact[0] == "absent"}
+    assert len(absent) > 30
+    assert not absent & {"person", "bicycle", "apple", "banana", "orange", "couch", "clock"}
 
 
 def test_only_what_was_looked_for_is_called_absent() -> None:
-    def denied(annotation: ImageAnnotation, *vocabulary: str) -> list[str]:
-        """Every question that is answered with no."""
-        asked = [request(annotation, "conversation", seed=seed, vocabulary=vocabulary) for seed in range(60)]
-        turns = [turn for each in asked for turn in turns_in(ask(each), "pairs")]
-        return [turn.question for turn in turns if turn.answer.startswith("No")]
+    def absent(annotation: ImageAnnotation, *vocabulary: str) -> set[str]:
+        made = samples(annotation, 60, vocabulary=vocabulary)
+        denied = {
+            turn.question
+            for turns, evidence in made
+            for turn, backing in zip(turns, evidence.turns, strict=True)
+            if backing.parts[0].program.startswith(("existence", "absence"))
+            and turn.answer.startswith(("No", "Neither"))
+        }
+        assert all(re.search("zebra|animal", question) for question in denied), denied
+        return {str(fact[1]) for fact in facts_of(*made) if fact[0] == "absent"}
 
     clock = image(("A clock hangs on the wall.",), (box("clock", 40, 40, 30, 30),))
-    about_zebras = denied(clock, "clock", "zebra")
-    assert len(about_zebras) > 5
-    assert all("zebra" in question for question in about_zebras)
-    assert denied(clock, "clock") == denied(clock) == []
-    assert denied(SHIPS, *{each.category for each in SHIPS.boxes}) == []
+    assert absent(clock, "clock", "zebra") == {"zebra"}
+    assert absent(clock, "clock") == absent(clock) == set()
+    assert absent(SHIPS, *{each.category for each in SHIPS.boxes}) == set()
+    # Without a single box nobody may have looked.
+    assert absent(image(("A clock hangs on the wall.",)), "clock", "zebra") == set()
 
 
-def test_from_above_nothing_is_above_or_below() -> None:
-    said = everything_said(STREET, frame="overhead").lower()
-    assert not re.search(r"\b(above|below|higher|lower|upper)\b", said)
+def test_captions_that_deny_a_thing_silence_its_box() -> None:
+    annotation = image(
+        ("A bathroom with no toilet.", "A bathroom with a sink."),
+        (box("toilet", 5, 5, 40, 40), box("sink", 60, 60, 30, 30)),
+    )
+    made = samples(annotation)
+    said = said_in(*made).lower().replace("with no toilet", "")
+    assert "toilet" not in said and "sink" in said
+    assert not {fact for fact in facts_of(*made) if "toilet" in fact}
+    assert {evidence.unsaid["denied_by_captions"] for _, evidence in made} == {1}
+
+
+# Frames
+
+
+@pytest.mark.parametrize("annotation", [STREET, SHIPS, KITCHEN], ids=["street", "ships", "kitchen"])
+def test_from_above_nothing_is_above_or_below(annotation: ImageAnnotation) -> None:
+    # What the pack knows of the world goes on speaking of upper floors and lower risks.
+    made = samples(annotation, 60, frame="overhead", teacher=teacher_with(knows=False))
+    said = re.sub(r"\babove all\b", "", said_in(*made).lower())
+    assert made and not re.search(
+        r"\b(above|below|beneath|under|higher|lower|upper|highest|lowest|tall)\b", said
+    )
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_flat_picture_tells_no_depth(frame: Frame) -> None:
+    for annotation in (STREET, SHIPS, KITCHEN):
+        said = said_in(*samples(annotation, frame=frame, types=("conversation", "detail"))).lower()
+        assert not re.search(r"\b(behind|in front of|closest|nearest|farthest|furthest|foreground)\b", said)
 
 
 def test_sides_of_a_radiograph_are_those_of_the_image() -> None:
     boxes = (box("nodule", 5, 10, 20, 20), box("catheter", 70, 60, 20, 20))
-    said = everything_said(image((), boxes), frame="radiograph")
+    said = said_in(*samples(image((), boxes), frame="radiograph"))
     assert "nodule" in said
     assert not re.search(r"(left|right) side", said)
     assert re.search(r"on the left of the (image|picture)|left edge of the image", said)
+
+
+# Names and captions
 
 
 def test_odd_category_names_are_spoken_or_left_out_never_mangled() -> None:
@@ -308,10 +638,12 @@ def test_odd_category_names_are_spoken_or_left_out_never_mangled() -> None:
         box(name, 5 + 30 * index, 10, 20, 20)
         for index, name in enumerate(("Pleural_Effusion", "cls 3", "no_helmet"))
     )
-    said = everything_said(image((), boxes))
+    made = samples(image((), boxes))
+    said = said_in(*made)
     assert "pleural effusion" in said.lower()
     assert "a pleural effusion" not in said and "effusions" not in said
     assert "cls" not in said and "helmet" not in said and "_" not in said
+    assert {evidence.unsaid["no_word_for_it"] for _, evidence in made} == {2}
 
 
 @pytest.mark.parametrize(
@@ -327,63 +659,38 @@ def test_odd_category_names_are_spoken_or_left_out_never_mangled() -> None:
     ],
 )
 def test_a_caption_that_is_a_sentence_is_never_put_into_another(sentence: str) -> None:
-    said = everything_said(image((f"{sentence}.",)))
-    assert sentence in said
-    assert not re.search(
-        r"(shows|depicts|features|presents|of|is|are|it as) (a|two) (woman|man|boy|pair|white)", said
-    )
-
-
-def test_a_caption_that_is_a_phrase_becomes_a_sentence() -> None:
-    said = everything_said(image(("A man riding a horse on a beach",)))
-    assert "shows a man riding a horse on a beach." in said
-
-
-def test_captions_that_deny_a_thing_silence_its_box() -> None:
-    annotation = image(
-        ("A bathroom with no toilet.", "A bathroom with a sink."),
-        (box("toilet", 5, 5, 40, 40), box("sink", 60, 60, 30, 30)),
-    )
-    own = everything_said(annotation).lower().replace("with no toilet", "")
-    assert "toilet" not in own and "sink" in own
+    said = said_in(*samples(image((f"{sentence}.",))))
+    repeated = re.compile(f"(?<=[.:] )?{sentence[0]}{sentence[1:]}\\.", re.IGNORECASE)
+    found = list(repeated.finditer(said))
+    assert found
+    for each in found:
+        assert (
+            each.start() == 0 or said[each.start() - 1] == "\n" or said[: each.start()].endswith((". ", ": "))
+        )
 
 
 def test_captions_in_another_language_are_repeated_and_nothing_is_added() -> None:
     captions = ("Ein Hund läuft mit dem Ball über die Wiese.", "Zwei Hunde und ein Ball auf der Wiese.")
     annotation = image(captions, (box("dog", 10, 10, 30, 30),))
-    for turn in turns_in(ask(request(annotation, "conversation")), "pairs"):
-        assert turn.answer in captions
-    assert set(ask(request(annotation, "detail", form="answer")).split(". ")) <= {
-        *captions, *(caption.removesuffix(".") for caption in captions)
-    }  # fmt: skip
+    conversations, details = (samples(annotation, types=(kind,)) for kind in ("conversation", "detail"))
+    assert {turn.answer for turns, _ in conversations for turn in turns} == set(captions)
+    assert {turn.answer for turns, _ in details for turn in turns} == {
+        " ".join(captions),
+        " ".join(captions[::-1]),
+    }
+    assert facts_of(*conversations, *details) == {("caption", 1), ("caption", 2)}
+    assert samples(annotation, types=("complex_reasoning",)) == []
+    assert {tuple(evidence.unsaid.items()) for _, evidence in details} == {(("other_language", 1),)}
 
 
 # Anything at all
-
-LEAKS = re.compile(
-    r"\bcaptions?\b|bounding|annotat|\blabel|coordinates|the description|as an ai\b|no mention"
-    r"|<image>|===|https?:",
-    re.IGNORECASE,
-)
-DEPTH = re.compile(r"\b(behind|in front of|closest|nearest|farthest)\b")
-
-
-def assert_reads_whole(text: str) -> None:
-    assert text and text == text.strip() and "\n" not in text
-    assert "  " not in text and " ." not in text and " ," not in text and ".." not in text
-    assert not text[0].islower()
-    assert text[-1] in ".?!。．।۔"
-    assert not LEAKS.search(text)
-    assert not re.search(r"<[a-z_]+>|\[|\]|\|", text)
-    assert not re.search(r"\b(a|an|the) (a|an|the)\b", text, re.IGNORECASE)
-
 
 WILD_WORDS = """
 a an the two three dog dogs man people car is are on with of and 2 many 掘削機 {0} {x} %s <image> ===
 Question: Answer: caption اب . , ; ! ? ' " [a|b] <slot> http://x.y big bus
 """
 WILD_CATEGORIES = """
-person dog car sheep skis scissors broccoli knife mouse tv bus dining_table excavator Pleural_Effusion SUV
+person dog car sheep skis scissors broccoli knife mouse tv bus dining_table excavator Pleural_Effusion
 cls_3 ships no_helmet damaged rust {0} <slot> [a|b]
 """
 WORDS = st.sampled_from([*WILD_WORDS.split(), "\u200f", "\n", "\t", ""])
@@ -414,205 +721,22 @@ def any_annotation(draw: st.DrawFn) -> ImageAnnotation:
 @given(
     annotation=any_annotation(),
     seed=st.integers(0, 5),
-    form=st.sampled_from(("pairs", "answer", "json")),
-    frame=st.sampled_from(("camera", "overhead", "radiograph")),
+    form=st.sampled_from(FORMS),
+    frame=st.sampled_from(FRAMES),
 )
 def test_whatever_the_annotation_samples_are_whole_or_not_made(
     annotation: ImageAnnotation, seed: int, form: ReplyForm, frame: Frame
 ) -> None:
-    teacher = ProgrammaticTeacher()
+    teacher = coco_teacher()
     for response_type in TYPES:
-        to_ask = request(annotation, response_type, seed=seed, form=form, frame=frame)
-        reason = teacher.cannot_answer(to_ask)
-        if reason is not None:
-            assert reason in ("nothing_to_say", "too_little_to_say")
-            with pytest.raises(TeacherFailure):
-                teacher.answer(to_ask)
+        made = sample(request(annotation, response_type, seed=seed, form=form, frame=frame), teacher)
+        if made is None:
             continue
-        turns = turns_in(teacher.answer(to_ask).body, form)
-        assert 1 <= len(turns) <= 5
+        turns, evidence = made
+        assert 1 <= len(evidence.turns) <= 5
         assert len({turn.question for turn in turns}) == len(turns)
         for turn in turns:
             assert_reads_whole(turn.answer)
             if form != "answer":
                 assert_reads_whole(turn.question)
-        check_claims(annotation, turns)
-
-
-# Every claim recomputed
-
-NUMBERS = {
-    "none": 0,
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "eleven": 11,
-    "twelve": 12,
-}
-SPOKEN = {
-    "dining table": ("table", "tables"),
-    "sports ball": ("ball", "balls"),
-    "tv": ("TV", "TVs"),
-    "mouse": ("computer mouse", "computer mice"),
-    "remote": ("remote control", "remote controls"),
-    "hair drier": ("hair dryer", "hair dryers"),
-    "person": ("person", "people"),
-    "knife": ("knife", "knives"),
-    "sheep": ("sheep", "sheep"),
-    "skis": ("skis", "skis"),
-    "scissors": ("scissors", "scissors"),
-    "broccoli": ("broccoli", "broccoli"),
-}
-
-
-def spoken(category: str) -> tuple[str, str]:
-    if category in SPOKEN:
-        return SPOKEN[category]
-    return category, category + ("es" if category.endswith(("s", "ch", "sh")) else "s")
-
-
-def centre(annotation: ImageAnnotation, of: Box) -> tuple[float, float]:
-    return (of.x + of.width / 2) / annotation.width, (of.y + of.height / 2) / annotation.height
-
-
-def without_captions(annotation: ImageAnnotation, text: str) -> str:
-    """The teacher's own words, in lower case."""
-    text = " ".join(text.lower().split())
-    repeated = [
-        re.sub(r" +([.,;:!])", r"\1", " ".join(caption.lower().split()).strip(" .,;:-"))
-        for caption in annotation.captions
-    ]
-    # "A man riding a horse" is also told as "The man is riding a horse".
-    deeds = [deed[0] for caption in repeated if (deed := re.search(r"\b[a-z]+ing\b.*", caption))]
-    for part in (*sorted(repeated, key=len, reverse=True), *deeds):
-        text = text.replace(part, "…") if len(part) > 5 else text
-    return text
-
-
-def check_claims(annotation: ImageAnnotation, turns: list[Turn]) -> None:
-    by_name: dict[str, list[Box]] = {}
-    for each in annotation.boxes:
-        if not re.fullmatch("[A-Za-z ]+", each.category):
-            continue
-        by_name.setdefault(each.category, []).append(each)
-    for turn in turns:
-        question, answer = turn.question, turn.answer
-        own = without_captions(annotation, answer)
-        assert set(DEPTH.findall(own)) <= set(DEPTH.findall(" ".join(annotation.captions).lower())), own
-        for category, boxes in by_name.items():
-            one, many = spoken(category)
-            told = [NUMBERS[word] for word in re.findall(rf"\b({'|'.join(NUMBERS)}) {many.lower()}\b", own)]
-            told += [1] * len(re.findall(rf"(?:just one|only one|a single) {one.lower()}\b", own))
-            if told and category not in ("skis", "scissors", "sheep"):
-                assert not any(each.crowd for each in boxes), own
-                assert category not in annotation.uncounted, own
-                assert set(told) == {len(boxes)}, (category, own)
-            if re.match(
-                r"(in which part|where|whereabouts).*\bthe " + re.escape(one.lower()) + r"\b",
-                question.lower(),
-            ):
-                assert len([each for each in boxes if not each.crowd]) == 1, (question, annotation)
-            for place in re.findall(
-                rf"^the {re.escape(one.lower())} (?:is|are) (?:located |placed )?([^,]*)", own
-            ):
-                if "of the" in place and not re.match(
-                    r"to the|above|below|higher|lower|closer|further", place
-                ):
-                    check_place(place, *centre(annotation, boxes[0]))
-        if answer.startswith("No, ") and question.startswith(("Is there", "Are there", "Can ", "Do", "Does")):
-            check_absent(annotation, question)
-        check_relation(annotation, by_name, answer)
-
-
-def check_place(place: str, x: float, y: float) -> None:
-    first = place.split(" of the ")[0]
-    if "left" in first:
-        assert x < 1 / 3, place
-    if "right" in first:
-        assert x > 2 / 3, place
-    if re.search("upper|top", first):
-        assert y < 1 / 3, place
-    if re.search("lower|bottom", first):
-        assert y > 2 / 3, place
-    if first in ("in the middle", "in the center", "around the middle"):
-        assert 1 / 3 < x < 2 / 3 and 1 / 3 < y < 2 / 3, place
-
-
-def check_absent(annotation: ImageAnnotation, question: str) -> None:
-    names = {name for each in annotation.boxes for name in spoken(each.category) if name}
-    asked = [name for name in names if re.search(rf"\b(an?|any) {re.escape(name)}\b", question)]
-    assert not asked, (question, asked)
-    thing = re.search(r"\b(?:an?|any) ([\w ]+?)(?: be seen| in the| anywhere|\?)", question)
-    assert thing is not None, question
-    words = thing[1].lower()
-    text = " ".join(annotation.captions).lower()
-    assert not re.search(rf"\b{re.escape(words)}\b|\b{re.escape(words.removesuffix('s'))}\b", text), (
-        question,
-        text,
-    )
-
-
-def check_relation(annotation: ImageAnnotation, by_name: dict[str, list[Box]], answer: str) -> None:
-    """Answers such as "The dog is to the left of the cat"."""
-    names = {spoken(category)[0].lower(): boxes for category, boxes in by_name.items()}
-    either = "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or "nothing"
-    relation = (
-        rf"the ({either}) (?:is|are) (?:located )?"
-        r"(to the left of|to the right of|above|below|(?:higher up|lower down) in the frame than) "
-        rf"the ({either})\b"
-    )
-    for first, words, second in re.findall(relation, without_captions(annotation, answer)):
-        if len(names[first]) != 1 or len(names[second]) != 1:
-            raise AssertionError(f"of which {first}, of which {second}? {answer}")
-        here, there = centre(annotation, names[first][0]), centre(annotation, names[second][0])
-        if "left" in words:
-            assert here[0] < there[0] - 0.1, answer
-        elif "right" in words:
-            assert here[0] > there[0] + 0.1, answer
-        elif words.startswith(("above", "higher")):
-            assert here[1] < there[1] - 0.1, answer
-        else:
-            assert here[1] > there[1] + 0.1, answer
-
-
-@lru_cache(maxsize=4)
-def real_annotations(folder: str) -> tuple[ImageAnnotation, ...]:
-    from datagen.annotations import read_annotations
-
-    files = sorted((SHARED / folder / "annotations").glob("*.json"))
-    captions = [path for path in files if path.name.startswith("captions")]
-    instances = [path for path in files if path.name.startswith("instances")]
-    return tuple(each for each in read_annotations(captions, instances) if isinstance(each, ImageAnnotation))
-
-
-def real_samples(folder: str, step: int) -> Iterator[tuple[ImageAnnotation, list[Turn]]]:
-    teacher = ProgrammaticTeacher()
-    for annotation in real_annotations(folder)[::step]:
-        for response_type in TYPES:
-            if teacher.cannot_answer(request(annotation, response_type)) is None:
-                yield annotation, turns_in(ask(request(annotation, response_type)), "pairs")
-
-
-@pytest.mark.skipif(not (SHARED / "coco-val2017").is_dir(), reason="needs ../shared/data")
-@pytest.mark.parametrize(("folder", "step"), [("coco-mini", 1), ("coco-val2017", 5)])
-def test_no_claim_about_real_images_is_contradicted(folder: str, step: int) -> None:
-    samples = 0
-    yes = no = 0
-    for annotation, turns in real_samples(folder, step):
-        samples += 1
-        check_claims(annotation, turns)
-        for turn in turns:
-            assert_reads_whole(turn.question)
-            assert_reads_whole(turn.answer)
-            yes += turn.answer.startswith("Yes,")
-            no += turn.answer.startswith("No,")
-    assert samples > 200
-    # Eighty images are too few to tell a balance from luck.
-    assert samples < 1000 or 0.8 < yes / no < 1.25
+        assert_backed(annotation, made, form=form)
