@@ -298,7 +298,11 @@ def _is_noun_here(words: list[str], codes: list[int], at: int, vocabulary: Vocab
     before = codes[at - 1] if at else 0
     after = codes[at + 1] if at + 1 < len(words) else MARK
     if codes[at] == ATTRIBUTE:
-        # "an orange on", "oranges": a fruit; "an orange shirt", "it is orange": a colour.
+        # "an orange on", "oranges": a fruit; "an orange shirt", "it is orange": a colour. "An orange and
+        # white cat" is of two.
+        while after == CONJUNCTION and codes[at + 2 : at + 3] == [ATTRIBUTE]:
+            at += 2
+            after = codes[at + 1] if at + 1 < len(words) else MARK
         is_before_noun = after in (0, ATTRIBUTE) and not _ends_noun_phrase(words, at + 1)
         if any(attribute.group == "colour" for attribute in vocabulary.attributes[words[at]]):
             return before in (DEFINITE, INDEFINITE, NUMBER) and not is_before_noun

@@ -311,6 +311,18 @@ def test_a_side_is_held_against_the_centre_of_the_box(answer: str, verdict: str)
     assert found[0].words in answer
 
 
+def test_an_orange_and_white_cat_is_orange_and_no_fruit() -> None:
+    evidence = known(["An orange and white cat lies on a bed."], [("cat", LEFT)])
+    assert of_kind("colour", claims("The cat is orange and white.", evidence)) == [
+        ("cat is orange", "supported", "caption 1"),
+        ("cat is orange and white", "supported", "caption 1"),
+    ]
+    fruit = known(["An orange and a white cat."], [("cat", LEFT)])
+    assert of_kind("object", claims("There is an orange.", fruit)) == [
+        ("an orange", "supported", "caption 1")
+    ]
+
+
 def test_an_answer_shorter_than_its_question_may_place_what_that_asks_about() -> None:
     question = "Of all the many things that can be seen in this picture, where is the dog?"
     assert claims("It is on the left.", known([], CAT_AND_DOG), question) == [
