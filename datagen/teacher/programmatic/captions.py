@@ -109,7 +109,9 @@ def cleaned(caption: str, tokens: list[str]) -> str | None:
     # A caption of several sentences is fine; one whose pieces are not sentences is not.
     if any(piece[:1].islower() for piece in text.split(". ")[1:]):
         return None
-    return capital(text) if text[0].isalnum() or text[0] in "\"'“‘" else None
+    text = capital(text)
+    # "º" is a letter that has no capital.
+    return text if (text[0].isalnum() and not text[0].islower()) or text[0] in "\"'“‘" else None
 
 
 class Sentence(NamedTuple):

@@ -12,8 +12,8 @@ TURNS = (3, 4, 4, 5)
 """How many turns a conversation has, where the facts allow: one of these."""
 TRIES = 4
 """How often a program is asked for something that has not been said before it is passed over."""
-OPENING = "content"
-"""The family of the questions with which most conversations begin: what the image shows."""
+OPENING = ("content", "doing")
+"""The families of the questions with which most conversations begin: what the image shows, who does what."""
 OPENING_FIRST = 0.8
 """Share of conversations that begin with one of these, where there is one."""
 
@@ -30,7 +30,7 @@ def converse(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
     wanted = voice.pick(TURNS)
     drawn = voice.weighted(weights)
     if voice.chance(OPENING_FIRST):
-        drawn.sort(key=lambda program: program.family != OPENING)
+        drawn.sort(key=lambda program: program.family not in OPENING)
     sources: dict[str, Iterator[Said]] = {}
     turns: list[Written] = []
     known = voice.known
@@ -46,7 +46,7 @@ def converse(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
                 continue
             source = sources.get(program.name)
             if source is None:
-                source = sources[program.name] = program.write(facts, voice)
+                source = sources[program.name] = program.write(facts, voice.of(program.name))
             for attempt in range(TRIES):
                 voice.take_said()
                 said = next(source, None)

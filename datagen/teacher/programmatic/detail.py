@@ -114,12 +114,16 @@ class Story:
 
 
 class Teller(Voice):
-    """The voice of a paragraph, with what that has told; its programs share it."""
+    """The voice of a program in a paragraph, with what that has told, which all of them share."""
 
-    def __init__(self, voice: Voice) -> None:
-        super().__init__(voice._phrasings, voice._origin, "description")
+    def __init__(self, voice: Voice, program: str = "description", story: Story | None = None) -> None:
+        super().__init__(voice._phrasings, voice._origin, program)
         self.unsaid, self._used, self._said = voice.unsaid, voice._used, voice._said
-        self.story = Story()
+        self.story = Story() if story is None else story
+
+    def of(self, program: str) -> Teller:
+        """The voice of another program in the same paragraph."""
+        return Teller(self, program, self.story)
 
     def shape(self, *shapes: str) -> str:
         """One of these ways to build a sentence, another than that of the last."""
@@ -150,7 +154,7 @@ def describe(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
             return False
         source = sources.get(name)
         if source is None:
-            source = sources[name] = programs[name].write(facts, teller)
+            source = sources[name] = programs[name].write(facts, teller.of(name))
         teller.take_said()
         said = next(source, None)
         if said is None:

@@ -24,10 +24,8 @@ def place_of(thing: Thing, frame: Frame, voice: Voice, whole: bool = True) -> st
 
 def place_words(key: str, frame: Frame, voice: Voice, whole: bool = True) -> str:
     words = voice.say(f"places.{frame}.{key}")
-    if frame == "radiograph":
-        # "The left" alone would be taken for the patient's.
-        return f"{words} of the image"
-    return f"{words} of the {voice.pick(('image', 'picture'))}" if whole else words
+    # On a radiograph "the left" alone would be taken for the patient's.
+    return f"{words} of the {voice.image}" if whole or frame == "radiograph" else words
 
 
 def relation_words(way: Direction, first: Thing, second: Thing, frame: Frame, voice: Voice) -> str:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from itertools import permutations
+from itertools import pairwise, permutations
 
 from datagen.teacher.programmatic.captions import Sentence, mentions_in, tokens_of
 from datagen.teacher.programmatic.conversation import Written
@@ -287,7 +287,7 @@ class Argument:
         self._wanted = voice.pick(WORDS)
         self._known = 0
         self._mentioned: set[str] = set()
-        self._is_located = False
+        self.is_located = False
         self._near: set[frozenset[str]] = set()
         # Dictionaries for their order.
         self._facts: dict[Fact, None] = {}
@@ -386,7 +386,7 @@ class Argument:
         words = place_words(thing.place, self.facts.frame, self.voice, whole=False)
         self.say("reasoning.see_placed", one=clue.spoken, one_be=clue.be, place=words)
         self.rest_on(("place", thing.number, thing.place))
-        self._is_located = True
+        self.is_located = True
         return frozenset((clue.category,))
 
     def _see_near(self, clues: Sequence[Clue]) -> frozenset[str]:
@@ -450,10 +450,13 @@ class Argument:
         self._captions[number] = None
 
     def quote(self, caption: Sentence) -> None:
-        if caption.phrase is not None:
+        phrase, is_sentence = caption.phrase, _is_sentence(caption.tokens)
+        if phrase is None and not is_sentence and any(token.endswith("ing") for token in caption.tokens):
+            phrase = caption.clause
+        if phrase is not None:
             key = "reasoning.caption_too" if self._sentences else "reasoning.caption"
-            self.say(key, phrase=caption.phrase)
-        elif caption.clause[0].islower() and not _VERBS.isdisjoint(caption.tokens):
+            self.say(key, phrase=phrase)
+        elif is_sentence and caption.clause[0].islower():
             self.say("reasoning.sentence", clause=caption.clause)
         else:
             self.add(caption.text)
@@ -464,8 +467,8 @@ class Argument:
     def locate(self, clue: Clue, others: Sequence[Clue]) -> bool:
         """Says where one thing is: near another, in which part of the image, or on which side of another."""
         thing, voice, frame = clue.single, self.voice, self.facts.frame
-        if thing is None or self._is_located:
-            return self._is_located
+        if thing is None or self.is_located:
+            return self.is_located
         slots = {"located": clue.the, "located_be": clue.be}
         for way in voice.shuffled(("near", "place", "related")):
             if way == "place":
@@ -574,7 +577,12 @@ class Argument:
 
 
 _VERBS = frozenset(("is", "are", "has", "have"))
-"""With one of these a caption is a full sentence."""
+_RELATIVE = frozenset(("that", "which", "who"))
+
+
+def _is_sentence(tokens: Sequence[str]) -> bool:
+    """Whether a caption has a verb of its own: "a dog is lying down", not "a dog that is lying down"."""
+    return any(token in _VERBS and before not in _RELATIVE for before, token in pairwise(tokens))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -171,12 +171,11 @@ _NOUNS = frozenset(_NAMES) | _CLOTHES | _WORDS["objects"] | _LAST_OF_SETTINGS | 
 _MAY_END = _CLAUSES | _FINITE | _WORDS["doubtful"] | {",", "and", "or", "with", "about"}
 _PLURAL_VERBS_ALONE = _PLURAL_FINITE - _NOUNS
 _BEFORE_LAID = _ONE | _SEVERAL | {"it", "them"}
-_SLIPS = {"to": ("of",), "it": ("line",), "ready": ("hit", "serve"), "a": ("umbrella",)}
+_SLIPS = frozenset((("to", "of"), ("it", "line"), ("ready", "hit"), ("ready", "serve"), ("a", "umbrella")))
 _LETTERS = frozenset("at0123456789")
 _ARTICLES = frozenset(("a", "an", "the"))
 _NUMBERING, _COLOUR_WORDS = _ONE | _SEVERAL, _COLOURS | _SHADES
 _NOT_BEFORE_NOUN = _STOPS | _NUMBERING | _ODD
-_ENDS_WALK = _NOT_BEFORE_NOUN - _COLOURS - {"and"}
 _NOT_AFTER_ARTICLE = (_PREPOSITIONS | _ONE | {"and", "both", "is", "are"}) - {
     "inside",
     "outside",
@@ -286,7 +285,7 @@ class _Reading(NamedTuple):
         tokens = self.tokens
         for index in range(start, end - 1):
             token, after = tokens[index], tokens[index + 1]
-            if after in _SLIPS.get(token, ()) or (len(after) == 1 and after not in _LETTERS):
+            if (token, after) in _SLIPS or (len(after) == 1 and after not in _LETTERS):
                 return True
             if token in _ARTICLES:
                 # "with a both a toilet", "on a purple sheets"
@@ -370,14 +369,12 @@ def _owners(tokens: list[str]) -> list[_Mention]:
 
 def _may_follow(token: str, is_plural: bool) -> bool:
     """Whether a noun can end before it; "station" after "train" makes another noun of it."""
-    return _follows(token)[is_plural]
-
-
-@lru_cache(maxsize=1 << 16)
-def _follows(token: str) -> tuple[bool, bool]:
-    """Whether a noun in the singular can end before it, and one in the plural."""
-    looks_so = _is_ing_form(token) or token.endswith("ly") or (token.endswith("ed") and len(token) > 4)
-    return looks_so or token in _AFTER_ONE, looks_so or token in _AFTER_SEVERAL
+    return (
+        token in (_AFTER_SEVERAL if is_plural else _AFTER_ONE)
+        or _is_ing_form(token)
+        or (token.endswith("ed") and len(token) > 4)
+        or token.endswith("ly")
+    )
 
 
 def _mention(tokens: list[str], last: int) -> _Mention | None:
@@ -386,7 +383,7 @@ def _mention(tokens: list[str], last: int) -> _Mention | None:
     if noun in _LAST_OF_PAIRS and last and (pair := f"{tokens[last - 1]} {noun}") in _PAIRS:
         noun, first = pair, last - 1
     name = _NAMES[noun]
-    is_cut_off = last + 1 < len(tokens) and not _follows(tokens[last + 1])[name.is_plural]
+    is_cut_off = last + 1 < len(tokens) and not _may_follow(tokens[last + 1], name.is_plural)
     if is_cut_off and (not name.is_person or _names_person_soon(tokens, last + 1)):
         return None
     back, colours = _walk_back(tokens, first)
@@ -420,12 +417,9 @@ def _walk_back(tokens: list[str], first: int) -> tuple[int, list[str] | None]:
 
     No colours, but None, where a word stands between them and the noun that may be what they are said of.
     """
-    back = first - 1
-    if back >= 0 and tokens[back] in _ENDS_WALK:
-        # As before most nouns.
-        return back, []
     colours: list[str] = []
     is_clear = True
+    back = first - 1
     while back >= 0 and first - back <= MOST_BEFORE_NOUN:
         token = tokens[back]
         if token in _COLOURS:
@@ -497,14 +491,7 @@ def _tints(tokens: Sequence[str]) -> frozenset[tuple[str, str]]:
 
 
 def _facts_in(reading: _Reading, cast: _Cast) -> list[_Fact]:
-    facts = list(_facts_of_subject(reading, cast))
-    words = reading.sentence.words
-    if not _LAST_OF_SETTINGS.isdisjoint(words) and _ELSEWHERE.isdisjoint(words):
-        facts += _settings(reading)
-    # What has no colour in its words has none to tell.
-    if not _COLOURS.isdisjoint(words):
-        facts += _colours(reading, cast)
-    return facts
+    return [*_facts_of_subject(reading, cast), *_settings(reading), *_colours(reading, cast)]
 
 
 def _facts_of_subject(reading: _Reading, cast: _Cast) -> Iterator[_Fact]:
@@ -790,8 +777,10 @@ def _colours(reading: _Reading, cast: _Cast) -> Iterator[_Fact]:
 
 
 def _settings(reading: _Reading) -> Iterator[_Fact]:
-    """Where a scene is set whose words name a setting: "in a kitchen"."""
-    tokens = reading.tokens
+    """Where the scene is set: "in a kitchen"."""
+    tokens, words = reading.tokens, reading.sentence.words
+    if _LAST_OF_SETTINGS.isdisjoint(words) or not _ELSEWHERE.isdisjoint(words):
+        return
     for index, token in enumerate(tokens[:-2]):
         if token in _BEFORE_SETTING and tokens[index + 1] in _ARTICLES:
             found = _setting(tokens, index + 2)
@@ -849,8 +838,8 @@ def _cast(readings: Sequence[_Reading]) -> _Cast:
     for reading in readings:
         seen: set[str] = set()
         for mention in reading.mentions:
-            kind, _, is_person, _ = mention.name
-            if is_person:
+            kind = mention.name.kind
+            if mention.name.is_person:
                 continue
             if kind in seen or mention.is_odd or not mention.number:
                 bad.add(kind)
@@ -1149,9 +1138,9 @@ def opening(captions: Sequence[Sentence]) -> tuple[int, Sentence]:
 
     def fitness(index: int) -> tuple[bool, float]:
         sentence = captions[index]
-        words = sentence.words
+        shared = len(sentence.words & shared_words)
         is_long = sentence.text.count(" ") + 1 >= SHORTEST_OPENING
-        return is_long, len(words & shared_words) / (len(words) + 1) + (0.1 if sentence.phrase else 0.0)
+        return is_long, shared / (len(sentence.words) + 1) + (0.1 if sentence.phrase else 0.0)
 
     best = max(range(len(captions)), key=fitness)
     return best, captions[best]

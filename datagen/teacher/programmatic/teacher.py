@@ -73,7 +73,7 @@ class ProgrammaticTeacher:
             response_type: {
                 program: weight
                 for program, weight in weights.items()
-                if program.response_type == response_type and weight
+                if program.response_type == response_type
             }
             for response_type in RESPONSE_TYPES
         }

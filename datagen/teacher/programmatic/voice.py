@@ -13,7 +13,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from operator import itemgetter
 from random import Random
@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 FOLDER = "phrasings"
 _PARTS = f"{FOLDER}/parts.toml"
+_IMAGE = "image"
+_NAMES = "parts.image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,12 @@ class _Choice:
     """One that is nothing but words is a string, as most are."""
 
 
-Phrasing = tuple["str | _Slot | _Choice", ...]
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """What the image is called: drawn once for a sample, as a person does not go from image to photo."""
+
+
+Phrasing = tuple["str | _Slot | _Choice | _Name", ...]
 
 
 def _choice(options: Iterable[Phrasing]) -> _Choice:
@@ -55,9 +62,9 @@ def _only_words(phrasing: Phrasing) -> Phrasing | str:
 _PIECE = re.compile(r"<(?P<slot>[a-z_]+)>|\[(?P<choice>[^\[\]]*)\]|\{(?P<part>[a-z_]+)\}")
 
 
-def compiled(text: str, parts: Mapping[str, _Choice] | None = None) -> Phrasing:
+def compiled(text: str, parts: Mapping[str, _Choice | _Name] | None = None) -> Phrasing:
     """Reads one phrasing. Raises ValueError for a stray bracket or a part that there is not."""
-    pieces: list[str | _Slot | _Choice] = []
+    pieces: list[str | _Slot | _Choice | _Name] = []
     end = 0
     for piece in _PIECE.finditer(text):
         pieces.append(text[end : piece.start()])
@@ -103,11 +110,18 @@ def read_phrasings(files: Mapping[str, str]) -> Phrasings:
 @lru_cache(maxsize=8)
 def _read(files: tuple[tuple[str, str], ...]) -> Phrasings:
     tables = {path: _table(path, text) for path, text in files}
-    parts: dict[str, _Choice] = {}
+    parts: dict[str, _Choice | _Name] = {}
+    names: tuple[Phrasing, ...] = (("image",),)
     for name, wordings in tables.pop(_PARTS, {}).items():
         # A part may use those above it, so that none can hold itself.
-        parts[name] = _choice(_compiled(f"{_PARTS}: {name}", wordings, parts))
-    return {
+        read = _compiled(f"{_PARTS}: {name}", wordings, parts)
+        if name == _IMAGE:
+            if not all(len(each) == 1 and isinstance(each[0], str) for each in read):
+                raise InputError(f"{_PARTS}: {name}: must be plain words, as it is drawn once for a sample")
+            parts[name], names = _Name(), read
+        else:
+            parts[name] = _choice(read)
+    return {_NAMES: names} | {
         f"{path.removeprefix(f'{FOLDER}/').removesuffix('.toml')}.{key}": _compiled(
             f"{path}: {key}", wordings, parts
         )
@@ -123,7 +137,7 @@ def _table(path: str, text: str) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML: {error}") from None
 
 
-def _compiled(where: str, wordings: Any, parts: Mapping[str, _Choice]) -> tuple[Phrasing, ...]:
+def _compiled(where: str, wordings: Any, parts: Mapping[str, _Choice | _Name]) -> tuple[Phrasing, ...]:
     if not isinstance(wordings, list) or not wordings or not all(isinstance(each, str) for each in wordings):
         raise InputError(f"{where}: must be a list of wordings, at least one")
     try:
@@ -166,8 +180,8 @@ def check_phrasings(files: Mapping[str, str], reference: Mapping[str, str]) -> N
 class Voice:
     """Draws wordings and makes every other random choice for one sample.
 
-    What it draws follows from `origin` and `program` alone. The programs of a sample share it, or at
-    least what has been used, so that a wording is seldom heard twice, and what was left unsaid.
+    What it draws follows from `origin` and `program` alone. The voices of a sample's programs share
+    what has been used, so that a wording is seldom heard twice, what is known, and what was left unsaid.
     """
 
     def __init__(self, phrasings: Phrasings, origin: str, program: str = "") -> None:
@@ -182,6 +196,13 @@ class Voice:
         self._used: set[int] = set()
         self._said: list[str] = []
 
+    @cached_property
+    def image(self) -> str:
+        """What the image is called in this sample, whichever program speaks."""
+        names = self._phrasings[_NAMES]
+        drawn = blake2b(f"{self._origin}/{_NAMES}".encode(), digest_size=8).digest()
+        return str(names[int.from_bytes(drawn, "big") % len(names)][0])
+
     def _first_draw(self) -> float:
         """The first number drawn. To seed a generator takes longer than most programs, and not every
         voice is ever asked."""
@@ -193,7 +214,8 @@ class Voice:
     def of(self, program: str) -> Voice:
         """A voice of its own for a program of the same sample, which draws the same whatever others draw."""
         voice = Voice(self._phrasings, self._origin, program)
-        voice.unsaid, voice._used, voice._said = self.unsaid, self._used, self._said
+        voice.unsaid, voice.known = self.unsaid, self.known
+        voice._used, voice._said = self._used, self._said
         return voice
 
     def knows(self, asks: Iterable[str]) -> bool:
@@ -234,6 +256,8 @@ class Voice:
                 out.append(part)
             elif isinstance(part, _Slot):
                 out.append(slots[part.name])
+            elif isinstance(part, _Name):
+                out.append(self.image)
             else:
                 options = part.options
                 option = options[int(self._draw() * len(options))]
@@ -267,6 +291,11 @@ class Voice:
         Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006): in the order of
         u ** (1 / weight).
         """
-        drawn = [(self._draw() ** (1 / weight), key) for key, weight in weights.items() if weight]
+        drawn = []
+        for key, weight in weights.items():
+            # Drawn for a weight of 0 too, so that what is switched off leaves the others' order as it was.
+            number = self._draw()
+            if weight:
+                drawn.append((number ** (1 / weight), key))
         drawn.sort(key=itemgetter(0), reverse=True)
         return [key for _, key in drawn]

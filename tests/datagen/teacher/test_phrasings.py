@@ -76,8 +76,8 @@ def test_choices_and_wordings_come_up_evenly() -> None:
 
 
 def test_parts_stand_for_one_of_their_wordings_and_may_use_those_above() -> None:
-    parts = 'image = ["photo", "<kind> shot"]\nthe_image = ["the {image}", "this"]'
-    tables = {"parts": parts, "dogs": 'run = ["A dog in [{the_image}|it]."]'}
+    parts = 'view = ["photo", "<kind> shot"]\nthe_view = ["the {view}", "this"]'
+    tables = {"parts": parts, "dogs": 'run = ["A dog in [{the_view}|it]."]'}
     said = all_said("dogs.run", 300, {"kind": "wide"}, **tables)
     assert set(said) == {
         "A dog in the photo.",
@@ -89,7 +89,7 @@ def test_parts_stand_for_one_of_their_wordings_and_may_use_those_above() -> None
 
 def test_the_slots_of_a_phrasing_are_those_that_may_have_to_be_filled() -> None:
     phrasings = read_phrasings(
-        files(parts='image = ["photo <number>"]', dogs='run = ["<dog>[ <place>|] in {image}"]')
+        files(parts='view = ["photo <number>"]', dogs='run = ["<dog>[ <place>|] in {view}"]')
     )
     assert slots_of(phrasings["dogs.run"][0]) == {"dog", "place", "number"}
     assert slots_of(compiled("no slots[ at all|]")) == slots_of(compiled("")) == frozenset()
@@ -106,7 +106,21 @@ def test_keys_are_the_file_and_the_path_within_it() -> None:
         "cats.run": 1,
         "dogs.run": 2,
         "dogs.small.brown.run": 1,
+        "parts.image": 1,
     }
+
+
+def test_the_image_is_called_the_same_throughout_a_sample() -> None:
+    tables = {"parts": 'image = ["image", "photo"]', "dogs": 'run = ["{image} {image}"]'}
+    said: Counter[str] = Counter()
+    for origin in range(200):
+        one = voice(origin, **tables)
+        said[f"{one.say('dogs.run')} {one.of('other').say('dogs.run')} {one.of('third').image}"] += 1
+    assert set(said) == {" ".join(["image"] * 5), " ".join(["photo"] * 5)}
+    assert abs(said.most_common()[0][1] - 100) < 30
+    assert refused(files(parts='image = ["<kind> shot"]')) == (
+        "phrasings/parts.toml: image: must be plain words, as it is drawn once for a sample"
+    )
 
 
 # How they are refused

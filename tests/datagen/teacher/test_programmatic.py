@@ -368,24 +368,29 @@ def test_what_a_program_draws_does_not_depend_on_the_others(name: str) -> None:
 
 
 def test_a_whole_conversation_reads_as_written() -> None:
-    assert ask(request(STREET, "conversation", seed=3)) == "\n===\n".join(
+    assert ask(request(STREET, "conversation", seed=6)) == "\n===\n".join(
         (
-            "Question:\nWhat is the main content of the photo?",
-            "Answer:\nIn the image, there is a man with a dog on a leash. "
-            "In addition, a car can be seen in the image.",
-            "Question:\nWhat can be seen in this image?",
-            "Answer:\nA car, a dog and a person can be seen in this picture.",
-            "Question:\nHow are the person, the dog and the car ordered from left to right?",
-            "Answer:\nFrom left to right, the order is the person, the dog and the car.",
+            "Question:\nWhat do you see in the image?",
+            "Answer:\nThere is a man with a dog on a leash. In addition, a car can be seen in the image.",
+            "Question:\nWhere in this image is the car in relation to the dog?",
+            "Answer:\nThe car is higher in the image than the dog.",
+            "Question:\nIs it true that there is only one person in this image?",
+            "Answer:\nYes, just one person is visible in this image, located towards the left.",
+            "Question:\nWhich animal is located to the right of the person?",
+            "Answer:\nA dog is to the right of the person, who is located on the left side of the image.",
+            "Question:\nCan you tell me whether the dog is towards the bottom or the top of the image?",
+            "Answer:\nThe dog can be seen towards the bottom of the image, "
+            "while the car is on the right side.",
         )
     )
 
 
 def test_a_whole_description_of_a_domain_set_reads_as_written() -> None:
     assert ask(request(SHIPS, "detail", seed=0, form="answer", question="What is there?")) == (
-        "In view are a storage tank and four ships. There are ships near the bottom left corner of the "
-        "picture, towards the lower left and in the bottom middle part. One can find the storage tank "
-        "close to the top right corner of the image. All four ships are to the left of the storage tank."
+        "Looking at this photo, you see a storage tank and four ships. You can see ships near the bottom"
+        " left corner of the photo, at the bottom left and at the bottom center. The storage tank is "
+        "close to the top right corner of the photo. All four ships can be found to the left of the "
+        "storage tank."
     )
 
 

@@ -64,7 +64,7 @@ def test_a_whole_position_says_what_it_rests_on() -> None:
         tells=frozenset(("presence dog",)),
     )
     assert re.search(r"the dog\b.*\?$", said.question)
-    assert re.search(r"(near|close to) the top left corner of the (image|picture)\b", said.answer, re.I)
+    assert re.search(r"(near|close to) the top left corner of the (image|picture|photo)\b", said.answer, re.I)
 
 
 def test_yes_and_no_are_asked_evenly_and_no_only_of_what_is_decidedly_wrong() -> None:
@@ -201,7 +201,7 @@ def test_every_frame_has_its_own_words(annotation: ImageAnnotation, frame: Frame
         assert not re.search(never, text, re.I), text
         assert text[-1] in ".?" and not re.search(r"  | [.,;?]|\.\.|[<>{}|\[\]]", text), text
         if frame == "radiograph" and re.search(r"\b(left|right)\b", text):
-            assert re.search(r"of the (image|picture)", text), text
+            assert re.search(r"of the (image|picture|photo)", text), text
 
 
 def test_scissors_are_and_broccoli_is() -> None:

@@ -105,6 +105,7 @@ def test_whatever_is_said_has_its_words_and_the_length_of_an_answer(name: str, f
     scenes = (
         facts(*DESK, frame=frame),
         facts(*TABLE, frame=frame, captions=("Three people sit down in a restaurant.",)),
+        facts(*TABLE, frame=frame),
         facts(*STREET, frame=frame),
         facts(box("giraffe", 5, 5, 40, 90), box("giraffe", 55, 5, 40, 90), frame=frame),
         facts(box("person", 30, 5, 30, 60), box("horse", 20, 30, 60, 65), captions=RIDER, frame=frame),

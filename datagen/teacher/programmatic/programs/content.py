@@ -286,7 +286,7 @@ def _idle_after(topics: frozenset[str]) -> frozenset[str]:
     return frozenset(topic for topic in topics if topic.startswith("doing "))
 
 
-@program("conversation", "content_again", weight=0.4)
+@program("conversation", "content_again", weight=0.1)
 def content_again(facts: Facts, voice: Voice) -> Iterator[Said]:
     """What the image shows, summed up by a caption that adds to what another says."""
     for at in _told_anew(facts, voice):
@@ -482,7 +482,7 @@ def _answered(
     )
 
 
-@program("conversation", "doing")
+@program("conversation", "doing", weight=2.0)
 def doing(facts: Facts, voice: Voice) -> Iterator[Said]:
     """What somebody or some animal is doing, as captions tell."""
     for told in _tellings(facts, voice, "doing"):
@@ -545,7 +545,7 @@ def _colored(facts: Facts, voice: Voice) -> Iterator[tuple[Told, tuple[str, ...]
             yield told, colors
 
 
-@program("conversation", "attribute")
+@program("conversation", "attribute", weight=2.0)
 def color(facts: Facts, voice: Voice) -> Iterator[Said]:
     """What color something has, where all captions that give it one agree."""
     for told, colors in _colored(facts, voice):
@@ -600,7 +600,7 @@ def _other_color(told: Told, colors: tuple[str, ...], facts: Facts, voice: Voice
 # Where it is set
 
 
-@program("conversation", "where")
+@program("conversation", "where", weight=1.5)
 def setting(facts: Facts, voice: Voice) -> Iterator[Said]:
     """Where the scene is set, as captions tell."""
     for told in voice.shuffled(told for told in facts.told if told.kind == "place" and told.head == SCENE):
@@ -627,7 +627,7 @@ def setting(facts: Facts, voice: Voice) -> Iterator[Said]:
         )
 
 
-@program("conversation", "where")
+@program("conversation", "where", weight=1.5)
 def setting_of(facts: Facts, voice: Voice) -> Iterator[Said]:
     """Where somebody or something is, sits or is parked, as captions tell."""
     for told in _tellings(facts, voice, "place", "doing", "state"):
@@ -660,7 +660,7 @@ def setting_of(facts: Facts, voice: Voice) -> Iterator[Said]:
 # What and who is there
 
 
-@program("conversation", "listing")
+@program("conversation", "listing", weight=0.4)
 def listing(facts: Facts, voice: Voice) -> Iterator[Said]:
     """Some of the things in view, without their numbers."""
     named = [kind for kind in facts.kinds if kind.rough_amount is not None][:8]

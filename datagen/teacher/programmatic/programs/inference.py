@@ -623,7 +623,7 @@ def place_purpose(facts: Facts, voice: Voice) -> Iterator[Said]:
     if (times < 2 and not expected) or (others and others[0][1] == times):
         voice.unsaid["ambiguous"] += 1
         return
-    if not fitting or len(place.purposes) < 2:
+    if not fitting or len(place.purposes) < 2 or not (expected or people_in(clues)):
         return
     yield _place_purpose(facts, voice, place, expected or fitting, clues)
 
@@ -823,7 +823,7 @@ def sharing(facts: Facts, voice: Voice) -> Iterator[Said]:
     people = people_in(clues)
     if people is not None and people.number is not None and people.number > 1:
         for subject in voice.shuffled(clues[:MOST_COMPARED]):
-            if subject.about.serves == 1 and subject.number is not None:
+            if subject.about.serves == 1 and subject.number is not None and subject.is_prominent:
                 if 0 < abs(subject.number - people.number) < facts.margins.more:
                     voice.unsaid["near_tie"] += 1
                     continue
@@ -1154,7 +1154,7 @@ def focus(facts: Facts, voice: Voice) -> Iterator[Said]:
     s, es = ("", "") if subject.be == "are" else ("s", "es")
     argument = Argument(facts, voice, "reasoning_picture.focus", **slots, s=s, es=es)
     argument.see(subject)
-    if place is not None:
+    if place is not None and not argument.is_located:
         words = place_words(place, facts.frame, voice)
         argument.say("reasoning.placed", located=subject.the, located_be=subject.be, place=words)
         argument.rest_on(("place", thing.number, place))
@@ -1266,15 +1266,17 @@ def theme(facts: Facts, voice: Voice) -> Iterator[Said]:
         captions.sort(key=lambda caption: caption.phrase is None)
         argument.see(*rests_on[:3], caption=captions[0] if captions else None)
         for caption in captions[1:2]:
-            argument.quote(caption)
+            if caption.phrase is not None:
+                argument.quote(caption)
         argument.locate(rests_on[0], rests_on)
         suggests = voice.pick(chosen.suggests)
         argument.rest_on(("knows", suggests.path))
         argument.add(argument.know(suggests))
         points = voice.shuffled(chosen.points)
         argument.say("point", clause=points[0])
-        if argument.is_short:
-            argument.say("point_too", clause=points[1])
+        for point in points[1:3]:
+            if argument.is_short:
+                argument.say("point_too", clause=point)
         yield argument.said("question", chosen.path, chosen.path, asked=voice.pick(chosen.questions))
 
 

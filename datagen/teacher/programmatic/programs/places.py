@@ -303,7 +303,7 @@ def _parts(facts: Facts, side: Side, told: frozenset[str]) -> Iterator[Part]:
             yield part
 
 
-@program("conversation", "place")
+@program("conversation", "place", weight=0.7)
 def side(facts: Facts, voice: Voice) -> Iterator[Said]:
     """What is on one side, or in the middle."""
     for where in voice.shuffled(PARTS):
