@@ -1062,6 +1062,11 @@ def agreeing(captions: Sequence[Sentence]) -> tuple[Sentence, ...]:
 
     Where as many say one thing as the other, the first one decides.
     """
+    return _agreeing(tuple(captions))
+
+
+@lru_cache(maxsize=8)
+def _agreeing(captions: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
     kept = [(sentence, _read(sentence)) for sentence in captions]
     kept = _majority(kept, [sentence.gender for sentence in captions])
     kept = _majority(kept, [_setting_said(sentence) for sentence, _ in kept])

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
+from itertools import count
 from operator import itemgetter
-from random import Random
+from struct import Struct
 from typing import Any, TypeVar
 
 from datagen.records import InputError
@@ -177,6 +178,19 @@ def check_phrasings(files: Mapping[str, str], reference: Mapping[str, str]) -> N
                 raise InputError(f"{where(key)}, wording {number}: no slot <{wrong[0]}>; there are {there}")
 
 
+_UNPACK = Struct("<16I").unpack
+
+
+def _numbers(origin: str) -> Iterator[float]:
+    """Numbers from 0 up to 1, the same ones for the same origin, in any version of Python.
+
+    To seed a `Random` would take longer than most programs do.
+    """
+    for block in count():
+        for number in _UNPACK(blake2b(f"{origin}/{block}".encode()).digest()):
+            yield number * 2.0**-32
+
+
 class Voice:
     """Draws wordings and makes every other random choice for one sample.
 
@@ -188,7 +202,7 @@ class Voice:
         self._phrasings = phrasings
         self._origin = origin
         self._program = program
-        self._draw: Callable[[], float] = self._first_draw
+        self._draw: Callable[[], float] = _numbers(f"{origin}/{program}").__next__
         self.unsaid: Counter[str] = Counter()
         """What the margins forbade to say, by reason."""
         self.known: set[str] = set()
@@ -202,14 +216,6 @@ class Voice:
         names = self._phrasings[_NAMES]
         drawn = blake2b(f"{self._origin}/{_NAMES}".encode(), digest_size=8).digest()
         return str(names[int.from_bytes(drawn, "big") % len(names)][0])
-
-    def _first_draw(self) -> float:
-        """The first number drawn. To seed a generator takes longer than most programs, and not every
-        voice is ever asked."""
-        # Never hash(): it differs from process to process.
-        seed = blake2b(f"{self._origin}/{self._program}".encode(), digest_size=8).digest()
-        self._draw = Random(int.from_bytes(seed, "big")).random
-        return self._draw()
 
     def of(self, program: str) -> Voice:
         """A voice of its own for a program of the same sample, which draws the same whatever others draw."""
@@ -272,7 +278,6 @@ class Voice:
 
     def pick(self, options: Sequence[T]) -> T:
         """One of the options, at even odds. Raises IndexError where there are none."""
-        # Much faster than Random.choice, and as even as 53 bits make it.
         return options[int(self._draw() * len(options))]
 
     def shuffled(self, items: Iterable[T]) -> list[T]:

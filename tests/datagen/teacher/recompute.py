@@ -176,6 +176,7 @@ SYNONYMS = {
 MANY = {
     "book": "magazines", "tv": "monitors screens", "oven": "stoves", "baseball glove": "gloves",
     "bird": "ducks geese chickens pigeons seagulls swans", "cup": "mugs glasses", "boat": "ships",
+    "sandwich": "hamburgers burgers subs",
 }  # fmt: skip
 # Of two that fit, the longer is read: these are none of the categories that their last words name.
 COMPOUNDS = [
@@ -984,7 +985,11 @@ class Reader:
         at = 0
         words = text.words
         while at < len(words):
-            if words[at] not in SIDES or text.quoted[at]:
+            end = at
+            while end < len(words) and words[end] in SIDES and text.clause[end] == text.clause[at]:
+                end += 1
+            # "near the top center" is no quotation where only "the top" stands in a caption.
+            if all(text.quoted[at:end]):
                 further = at > 0 and words[at - 1] in (
                     "further",
                     "farther",
@@ -997,9 +1002,6 @@ class Reader:
                     found.append(Phrase(at, at + 1, frozenset({side}), True))
                 at += 1
                 continue
-            end = at
-            while end < len(words) and words[end] in SIDES and text.clause[end] == text.clause[at]:
-                end += 1
             sides = frozenset(SIDES[word] for word in words[at:end])
             rest = words[end : end + 4]
             noun = next((w for w in rest[1:] if w not in ("the", "this", "a", "an")), "") if rest else ""

@@ -368,27 +368,27 @@ def test_what_a_program_draws_does_not_depend_on_the_others(name: str) -> None:
 
 
 def test_a_whole_conversation_reads_as_written() -> None:
-    assert ask(request(STREET, "conversation", seed=6)) == "\n===\n".join(
+    assert ask(request(STREET, "conversation", seed=3)) == "\n===\n".join(
         (
-            "Question:\nWhat do you see in the image?",
-            "Answer:\nThere is a man with a dog on a leash. In addition, a car can be seen in the image.",
-            "Question:\nWhere in this image is the car in relation to the dog?",
-            "Answer:\nThe car is higher in the image than the dog.",
-            "Question:\nIs it true that there is only one person in this image?",
-            "Answer:\nYes, just one person is visible in this image, located towards the left.",
-            "Question:\nWhich animal is located to the right of the person?",
-            "Answer:\nA dog is to the right of the person, who is located on the left side of the image.",
-            "Question:\nCan you tell me whether the dog is towards the bottom or the top of the image?",
-            "Answer:\nThe dog can be seen towards the bottom of the image, "
-            "while the car is on the right side.",
+            "Question:\nWho do you see in this image?",
+            "Answer:\nThere is a man in the image, walking his dog past a parked car.",
+            "Question:\nWhich of these cannot be seen in the image: A. car, B. motorcycle, C. people or "
+            "D. dog?",
+            "Answer:\nB. This image shows a car, a person and a dog, but no motorcycle.",
+            "Question:\nWhich takes up more of the image, the dog or the car?",
+            "Answer:\nThe car takes up more space in the image than the dog, which can be seen in the "
+            "lower center.",
+            "Question:\nIs the car on the left side of the image?",
+            "Answer:\nNo, the car can be seen on the right side of the image, to the right of the "
+            "person.",
         )
     )
 
 
 def test_a_whole_description_of_a_domain_set_reads_as_written() -> None:
     assert ask(request(SHIPS, "detail", seed=0, form="answer", question="What is there?")) == (
-        "Looking at this photo, you see a storage tank and four ships. You can see ships near the bottom"
-        " left corner of the photo, at the bottom left and at the bottom center. The storage tank is "
+        "Looking at the photo, you see a storage tank and four ships. You can see ships near the bottom "
+        "left corner of the photo, towards the lower left and at the bottom center. The storage tank is "
         "close to the top right corner of the photo. All four ships can be found to the left of the "
         "storage tank."
     )

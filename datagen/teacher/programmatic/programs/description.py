@@ -1135,7 +1135,8 @@ def one_beside(facts: Facts, teller: Teller) -> Iterator[Said]:
             if f"beside {kind.category}" in teller.story.known:
                 break
             way = facts.direction(thing, other, "across") or facts.direction(thing, other, "down")
-            if way is None:
+            # Of all of them `all_beside` says it; of one it would sound as if the others were elsewhere.
+            if way is None or way == _way_of_all(kind, other, facts):
                 continue
             teller.story.shape = "several"
             yield Said(
