@@ -379,8 +379,7 @@ def test_a_whole_conversation_reads_as_written() -> None:
             "Answer:\nThe car takes up more space in the image than the dog, which can be seen in the "
             "lower center.",
             "Question:\nIs the car on the left side of the image?",
-            "Answer:\nNo, the car can be seen on the right side of the image, to the right of the "
-            "person.",
+            "Answer:\nNo, the car can be seen on the right side of the image, to the right of the person.",
         )
     )
 
