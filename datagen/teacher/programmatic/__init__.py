@@ -1,7 +1,8 @@
 """The embedded teacher: programs that write instruction data from annotations by rule.
 
-`facts.py` settles what may be said; `conversation.py`, `detail.py` and `reasoning.py` hold the
-programs of each response type; `voice.py` words them. The text they draw on is in the `.toml` files.
+`captions.py` and `scene.py` read captions, `facts.py` settles what may be said; `programs/` say it, a
+question or a sentence each; `conversation.py`, `detail.py` and `reasoning.py` put them together;
+`voice.py` words them with the pack's phrasings. docs/programs.md describes the whole.
 """
 
 from datagen.teacher.programmatic.teacher import PROGRAMS_VERSION, ProgrammaticTeacher, weights_of
