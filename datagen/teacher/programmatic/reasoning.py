@@ -451,7 +451,9 @@ class Argument:
 
     def quote(self, caption: Sentence) -> None:
         phrase, is_sentence = caption.phrase, _is_sentence(caption.tokens)
-        if phrase is None and not is_sentence and any(token.endswith("ing") for token in caption.tokens):
+        is_deed = not is_sentence and any(token.endswith("ing") for token in caption.tokens)
+        # A capital that may be a name's stays, and then the caption can only stand alone.
+        if phrase is None and is_deed and caption.clause[0].islower():
             phrase = caption.clause
         if phrase is not None:
             key = "reasoning.caption_too" if self._sentences else "reasoning.caption"
