@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from datagen.records import InputError
 from datagen.teacher.programmatic.captions import mentions_in, tokens_of
 from datagen.teacher.programmatic.voice import Phrasing, compiled, slots_of
-from datagen.teacher.programmatic.words import CATEGORIES, NounForm, noun_for
+from datagen.teacher.programmatic.words import CATEGORIES, noun_for
 
 FILE = "knowledge.toml"
 MOST_LISTED = 60
@@ -79,10 +79,6 @@ class About:
     """How many people it serves at once."""
     parts: tuple[tuple[str, int], ...] = ()
     """What it is made of, in the plural, and how many: ("wheels", 2)."""
-    say: str | None = None
-    plural: str | None = None
-    form: NounForm | None = None
-    group: str | None = None
 
     def fits(self, trait: str | None, categories: frozenset[str]) -> bool:
         """Whether it can be one side of a pair, which names either a trait or categories."""
@@ -228,11 +224,9 @@ def _read(text: str) -> Knowledge:
 
 _PLACE = ("say", "words", "indoors", "for")
 _LISTS = ("uses", "risks", "care", "needs", "reasons")
-_GRAMMAR = ("say", "plural", "form", "group")
-_ABOUT = ("places", *_LISTS, "against", "goes_with", "traits", "serves", "parts", *_GRAMMAR)
+_ABOUT = ("places", *_LISTS, "against", "goes_with", "traits", "serves", "parts")
 _PAIR = ("name", "first", "first_is", "second", "second_is", "near", "questions", "because", "so")
 _THEME = ("name", "any", "all", "without", "words", "questions", "suggests", "points")
-_FORMS: tuple[NounForm, ...] = ("count", "mass", "plural")
 
 
 class _Names(NamedTuple):
@@ -368,7 +362,6 @@ def _place(key: str, table: _Table) -> Place:
 
 
 def _about(table: _Table, names: _Names) -> About:
-    form = table.name("form", _FORMS, "form")
     risks, care = table.entries("risks"), table.entries("care")
     return About(
         table.where,
@@ -383,10 +376,6 @@ def _about(table: _Table, names: _Names) -> About:
         table.names("traits", names.traits, "trait"),
         table.number("serves"),
         tuple((part, _count(f"{table.at('parts')}.{part}", n)) for part, n in table.tables("parts")),
-        table.text("say"),
-        table.text("plural"),
-        next((known for known in _FORMS if known == form), None),
-        table.text("group"),
     )
 
 

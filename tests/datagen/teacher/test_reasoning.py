@@ -268,7 +268,6 @@ def test_captions_name_places_by_their_longest_words() -> None:
         ),
         ("[things.a]\nserves = 0", "things.a.serves: must be a whole number from 1, got 0"),
         ("[things.a.parts]\nwheels = true", "things.a.parts.wheels: must be a whole number from 1, got True"),
-        ("[things.a]\nform = 'x'", "things.a.form: no form 'x'; there are count, mass, plural"),
         ("[places.a]", "places.a.say: missing"),
         ("[places.a]\nsay = 'an a'\nwords = ['ä']", "places.a.words: must be words of a to z"),
         ("[[pair]]\nname = 'x'", "pair.1: give either first, a trait, or first_is, categories"),

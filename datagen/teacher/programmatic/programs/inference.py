@@ -78,10 +78,6 @@ def _other(clue: Clue) -> dict[str, str]:
     }
 
 
-def _is_absent(category: str, facts: Facts) -> bool:
-    return any(noun.category == category for noun in facts.absent)
-
-
 def _goes_with(first: Clue, second: Clue) -> Fact | None:
     """What is known of the two as close companions."""
     for clue, other in ((first, second), (second, first)):
