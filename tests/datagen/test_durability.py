@@ -363,7 +363,7 @@ def test_a_full_disk_stops_a_run_that_goes_on_once_there_is_room(
     small_disk: Callable[[int], Path], tmp_path: Path
 ) -> None:
     stopped = set()
-    for kib in range(100, 580, 40):
+    for kib in range(300, 1260, 60):
         out = small_disk(kib) / f"{kib}"
         with ChatServer(Endpoint()) as server:
             ended = run(command(tmp_path, server, IMAGES, CONCURRENCY, out))
