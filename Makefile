@@ -1,4 +1,4 @@
-# vitkit: image annotations in, checked LLaVA instruction data out. `make` alone lists the targets.
+# vitkit: image annotations in, checked LLaVA instruction data and a trained LLaVA out. `make` alone lists the targets.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -21,31 +21,48 @@ RUN_FLAGS = $(foreach f,$(call given,CAPTIONS),--captions '$(f)') \
 	$(foreach f,$(call given,EVALUATION_IDS),--evaluation-ids '$(f)') \
 	$(foreach f,$(call given,EVALUATION_IMAGES),--evaluation-images '$(f)') \
 	$(if $(call given,ALLOW_EVALUATION_IMAGES),--allow-evaluation-images)
+
+# Without DATA, training runs on what `make data` made of the bundled scenes.
+MADE        = out/data/llava_instruct.json
+TRAIN_FLAGS = --recipe '$(or $(call given,RECIPE),smoke)' --out '$(or $(call given,OUT),out/train)' \
+	$(if $(call given,DATA),$(foreach f,$(call given,DATA),--data '$(f)') $(call flag,IMAGES,images) \
+	$(foreach f,$(call given,ALIGN_DATA),--align-data '$(f)') $(call flag,ALIGN_IMAGES,align-images),\
+	--data $(MADE) --align-data out/data/alignment.json --images '$(or $(call given,IMAGES),examples/scenes/images)') \
+	$(foreach s,$(call given,SET),'$(s)')
+
 KNOWN    = PYTHON VENV OUT CAPTIONS INSTANCES IMAGES TEACHER MODEL BASE_URL REPLIES PACK TYPES PROXY LIMIT SEED \
 	CONCURRENCY RPM TPM MAX_COST PRICES RETRY_FAILED REPLAN \
-	EVALUATION_IDS EVALUATION_IMAGES ALLOW_EVALUATION_IMAGES
+	EVALUATION_IDS EVALUATION_IMAGES ALLOW_EVALUATION_IMAGES RECIPE DATA ALIGN_DATA ALIGN_IMAGES SET
 UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
 $(error unknown variable $(UNKNOWN); known are $(KNOWN))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help data quote test test-all lint schemas clean
+.PHONY: help data quote train test test-all lint schemas clean
 
 help: ## Show this list
-	@echo "vitkit: image annotations in, checked LLaVA instruction data out"
+	@echo "vitkit: image annotations in, checked LLaVA instruction data and a trained LLaVA out"
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make data CAPTIONS=captions.json INSTANCES=instances.json [IMAGES=dir] [OUT=dir]"
 	@echo "            [TEACHER=openai MODEL=name BASE_URL=url] [PACK=coco] [TYPES=a,b] [LIMIT=n] [SEED=n]"
 	@echo "            [CONCURRENCY=n] [RPM=n] [TPM=n] [MAX_COST=dollars] [RETRY_FAILED=1] [REPLAN=1]"
+	@echo "  make train RECIPE=llava-1.5-7b DATA=llava_instruct.json IMAGES=dir ALIGN_DATA=alignment.json"
+	@echo "            [ALIGN_IMAGES=dir] [OUT=dir] [SET='finetune.epochs=2 ...']"
 
 data: $(VENV)/.base ## Set up, then make instruction data (from the bundled sample if no files are named)
 	$(BIN)/python -m datagen run --out '$(OUT)' $(RUN_FLAGS)
 
 quote: $(VENV)/.base ## Set up, then say what `make data` with the same variables would ask and cost
 	$(BIN)/python -m datagen quote --out '$(OUT)' $(filter-out --replan,$(RUN_FLAGS))
+
+train: $(VENV)/.train $(if $(call given,DATA),,$(MADE)) ## Set up, then train both stages (of the tiny `smoke` recipe, on what make data made)
+	$(BIN)/python -m train run $(TRAIN_FLAGS)
+
+$(MADE): | $(VENV)/.base
+	$(BIN)/python -m datagen run --out out/data
 
 test: $(VENV)/.dev ## Set up, then run every test that needs no GPU, network or key
 	$(BIN)/python -m pytest
@@ -74,7 +91,12 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.base
+$(VENV)/.train: $(VENV)/.base
+	@echo "Adding torch and transformers (once)"
+	@$(PIP) -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
 	@echo "Adding the test tools (once)"
-	@$(PIP) -e '.[dev]'
+	@$(PIP) -e '.[dev,train]'
 	@touch $@

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Each may import what stands in earlier rows, and itself. Stage files do not import each other.
@@ -48,6 +50,20 @@ ABOVE_STAGES = [
     "datagen.__main__",
 ]
 
+# The trainer, in rows: each imports from earlier rows alone (and nothing of datagen).
+TRAIN = [
+    {"train.records"},
+    {"train.config"},
+    {"train.conversation", "train.images", "train.checkpoint"},
+    {"train.dataset", "train.model", "train.stages", "train.tiny"},
+    {"train.collate", "train.logs"},
+    {"train.trainer", "train.gates"},
+    {"train.export", "train.chat"},
+    {"train.terminal"},
+    {"train.pipeline"},
+    {"train.__main__"},
+]
+
 
 def imports_of(path: Path) -> set[str]:
     names: set[str] = set()
@@ -57,7 +73,7 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             # `from datagen import pipeline` names a module; `from datagen.records import Box` does not.
             whole = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= whole if node.module == "datagen" else {node.module}
+            names |= whole if node.module in ("datagen", "train") else {node.module}
     return {name for name in names if name.split(".")[0] in ("datagen", "schemas", "train")}
 
 
@@ -87,13 +103,30 @@ def test_every_import_points_down() -> None:
     assert wrong == []
 
 
+def test_the_trainer_imports_point_down_and_never_to_datagen() -> None:
+    row = {module: number for number, modules in enumerate(TRAIN) for module in modules}
+    wrong = []
+    for path in sorted((ROOT / "train").glob("*.py")):
+        module = f"train.{path.stem}"
+        if path.stem == "__init__":
+            assert imports_of(path) == set()
+            continue
+        wrong += [
+            f"{module} imports {name}"
+            for name in imports_of(path)
+            if not name.startswith("schemas") and row.get(name, len(TRAIN)) >= row[module]
+        ]
+    assert wrong == []
+
+
 def test_schemas_import_nothing_of_ours_but_schemas() -> None:
     for path in (ROOT / "schemas").rglob("*.py"):
         assert all(name.startswith("schemas") for name in imports_of(path)), path
 
 
-def test_importing_the_command_line_brings_no_torch_and_no_openai() -> None:
+@pytest.mark.parametrize("part", ["datagen", "train"])
+def test_importing_a_command_line_brings_no_torch_and_no_openai(part: str) -> None:
     heavy = ("torch", "transformers", "openai")
-    code = f"import sys, datagen.__main__; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, {part}.__main__; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "[]\n"

@@ -1,0 +1,1 @@
+"""LLaVA JSON in, a checkpoint that the ecosystem loads out."""

@@ -1,0 +1,117 @@
+"""The command line: `python -m train`, or `vitkit-train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.config import RunConfig, recipe_names
+from train.records import InputError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="LLaVA JSON in, a trained LLaVA out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+# torch and transformers take seconds to import, so commands import what they need: --help is at once.
+
+
+@app.command()
+def run(
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help=f"{', '.join(recipe_names())}; or a .toml file.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="An empty folder, or that of a run to continue.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys to change: finetune.learning_rate=1e-5"),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:WEIGHT]", help="LLaVA JSON for the finetune stage; may be given several times."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Its images: a folder, with or without tar shards.")
+    ] = None,
+    align_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:WEIGHT]", help="LLaVA JSON for the align stage; may be given several times."
+        ),
+    ] = None,
+    align_images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Its images.  [default: those of --images]")
+    ] = None,
+) -> None:
+    """Train the stages of a recipe and export the result; the same command continues a stopped run."""
+    from train import pipeline
+
+    finished = pipeline.run(
+        RunConfig(
+            recipe=recipe,
+            overrides=tuple(overrides or ()),
+            out=out,
+            data=tuple(data or ()),
+            images=images,
+            align_data=tuple(align_data or ()),
+            align_images=align_images,
+        )
+    )
+    if not finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint-N folder of a run.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes; replaced if an export.")],
+) -> None:
+    """Write a checkpoint as a model that transformers and vLLM load, and prove that it is the same."""
+    from train import pipeline
+
+    pipeline.export_checkpoint(checkpoint, out)
+
+
+@app.command()
+def chat(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="An exported model, a checkpoint-N, or a run's folder.")
+    ],
+    image: Annotated[Path, typer.Option(metavar="FILE", help="The image to talk about.")],
+    prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="One question; without it, as many as you type.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(metavar="N", help="Longest answer, in tokens.")] = 512,
+) -> None:
+    """Talk to a checkpoint about an image."""
+    from train import pipeline
+
+    pipeline.chat(checkpoint, image, prompt, max_new_tokens)
+
+
+def main() -> None:
+    """Entry point of `python -m train`: errors of the user's making are one line and exit status 2."""
+    try:
+        app()
+    except InputError as error:
+        from train.terminal import say_error
+
+        say_error(str(error))
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

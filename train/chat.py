@@ -1,0 +1,3 @@
+"""Ask a trained model about an image, in the terminal."""
+
+from __future__ import annotations

@@ -1,0 +1,417 @@
+"""Checkpoints that are whole or absent, and that say which run they belong to.
+
+`checkpoint-N` is filled under another name, hashed, synced to disk and only then renamed, so a folder of
+that name is complete whatever happened to the process that wrote it. `complete.json` proves it: the hash
+and size of every other file. The weights in it are those that train, and the projector always.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from train.config import Recipe, differences
+from train.records import InputError
+
+WEIGHTS = "trained.safetensors"
+RECORD = "record.json"
+MARKER = "complete.json"
+
+_PROJECTOR = "multi_modal_projector."
+_NAME = re.compile(r"checkpoint-(\d+)")
+_DRAFT = ".writing-"
+_LOCK = "lock"
+_DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+
+_log = logging.getLogger(__name__)
+
+
+class _Json(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataRecord(_Json):
+    """A data file that a run trained on."""
+
+    path: str
+    weight: float
+    sha256: str
+
+
+class PartRecord(_Json):
+    """How many weights a part of the model has, and how many of them trained."""
+
+    part: str
+    total: int
+    trainable: int
+
+
+class RunRecord(_Json):
+    """What a checkpoint belongs to, and how far its run had come. `record.json`."""
+
+    stage: str
+    step: int
+    total_steps: int
+    recipe: dict[str, Any]
+    """The resolved recipe: `Recipe.model_validate` reads it back."""
+    data: list[DataRecord]
+    parts: list[PartRecord]
+    versions: dict[str, str]
+    samples: int = 0
+    """Samples trained on so far, repeats counted."""
+    tokens: int = 0
+    """Supervised positions trained on so far."""
+    seconds: float = 0.0
+    """Training time so far, over all starts."""
+    unreadable: list[int] = []
+    """Indices of samples whose image could not be read so far."""
+
+
+class _File(_Json):
+    sha256: str
+    size: int
+
+
+class _Marker(_Json):
+    files: dict[str, _File]
+
+
+# What a run is ------------------------------------------------------------------------------------------------
+
+
+class WeightedFile(Protocol):
+    """A data file as the command line gives it."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def weight(self) -> float: ...
+
+
+def hash_data(files: Iterable[WeightedFile]) -> list[DataRecord]:
+    """What the data of a run is known by: each file's hash and weight, in order. Raises InputError."""
+    try:
+        return [
+            DataRecord(path=str(file.path), weight=file.weight, sha256=_sha256(file.path)) for file in files
+        ]
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from None
+
+
+def versions() -> dict[str, str]:
+    """Of Python, of this package and of those whose change can change the numbers."""
+    found = {"python": platform.python_version()}
+    for package in ("vitkit", "torch", "transformers", "tokenizers", "accelerate", "peft", "bitsandbytes"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def check_same_run(record: RunRecord, recipe: Recipe, data: Sequence[DataRecord], folder: Path) -> None:
+    """Raise InputError when the checkpoint in `folder` is of another recipe or other data.
+
+    Stages after the record's own may differ: they have not run. Data files may have moved: what is
+    in them, their weights and their order count.
+    """
+    try:
+        theirs = Recipe.model_validate(record.recipe)
+    except ValidationError:
+        raise InputError(
+            f"{folder}: its recipe is not one this version reads; give another --out, or continue it with "
+            f"vitkit {record.versions.get('vitkit', 'as it was')}"
+        ) from None
+    names = [name for name, _ in recipe.stages()]
+    later = names[names.index(record.stage) + 1 :] if record.stage in names else []
+    found = [line for line in differences(recipe, theirs) if line.partition(".")[0] not in later]
+    found = [line for line in found if line.partition(":")[0] not in later]
+    ours = [(file.sha256, file.weight) for file in data]
+    if not found and ours != [(file.sha256, file.weight) for file in record.data]:
+        found = [f"{record.stage} data: {_files(data)} here, {_files(record.data)} there"]
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise InputError(
+            f"{folder} is of another run ({'; '.join(found[:3])}{more}): give another --out, or that run's "
+            "recipe and data"
+        )
+
+
+def _files(data: Sequence[DataRecord]) -> str:
+    return ", ".join(f"{Path(file.path).name}:{file.weight:g} ({file.sha256[:8]})" for file in data) or "none"
+
+
+# Weights ------------------------------------------------------------------------------------------------------
+
+
+def kept_parameters(model: Any) -> dict[str, Any]:
+    """The parameters that a checkpoint holds, by the model's own names: those that train, and the projector."""
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad or _PROJECTOR in name
+    }
+
+
+def save_weights(model: Any, folder: Path, state: Mapping[str, Any] | None = None) -> None:
+    """Write `trained.safetensors`. `state` holds the tensors where the model's own are only parts of them."""
+    tensors = {
+        name: (parameter if state is None else state[name]).detach().cpu().contiguous()
+        for name, parameter in kept_parameters(model).items()
+    }
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def load_weights(model: Any, folder: Path) -> None:
+    """Read what `save_weights` wrote into a model in which the same parameters train, in place.
+
+    Raises InputError, with nothing changed, unless names, shapes and dtypes are exactly the model's.
+    """
+    _load(kept_parameters(model), folder, lambda name: True, same_dtype=True)
+
+
+def load_projector(model: Any, folder: Path) -> None:
+    """Read the projector alone from a checkpoint, of this stage or another, whatever else is in it.
+
+    Raises InputError, with nothing changed, unless names and shapes are the model's.
+    """
+    wanted = {name: value for name, value in model.named_parameters() if _PROJECTOR in name}
+    _load(wanted, folder, lambda name: _PROJECTOR in name, same_dtype=False)
+
+
+def _load(wanted: dict[str, Any], folder: Path, chosen: Callable[[str], bool], *, same_dtype: bool) -> None:
+    path = folder / WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file, torch.no_grad():
+            held = {name: file.get_slice(name) for name in file.keys() if chosen(name)}  # noqa: SIM118
+            for name in sorted({*wanted, *held}):
+                if name not in held:
+                    raise InputError(f"{path}: has no {name}, which this stage trains")
+                if name not in wanted:
+                    raise InputError(f"{path}: has {name}, which this stage does not train")
+                shape, expected = list(held[name].get_shape()), list(wanted[name].shape)
+                if shape != expected:
+                    raise InputError(f"{path}: {name} is {shape}, this model's is {expected}")
+                dtype, needed = held[name].get_dtype(), _DTYPES.get(wanted[name].dtype)
+                if same_dtype and dtype != needed:
+                    raise InputError(f"{path}: {name} is {dtype}, this model's is {needed}")
+            for name, parameter in wanted.items():
+                parameter.copy_(file.get_tensor(name))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not readable as safetensors ({error})") from None
+
+
+# Folders ------------------------------------------------------------------------------------------------------
+
+
+def step_of(checkpoint: Path) -> int | None:
+    """The step in a checkpoint folder's name, or None for any other name."""
+    match = _NAME.fullmatch(checkpoint.name)
+    return int(match[1]) if match else None
+
+
+def newest_complete(stage_folder: Path) -> Path | None:
+    """The complete checkpoint with the highest step, or None. Broken ones are named in a warning."""
+    for _, folder in reversed(_checkpoints(stage_folder)):
+        try:
+            verify(folder)
+        except InputError as error:
+            _log.warning("skipping a broken checkpoint: %s", error)
+        else:
+            return folder
+    return None
+
+
+def verify(folder: Path) -> None:
+    """Read every file of a checkpoint. Raises InputError unless it is complete and unchanged."""
+    try:
+        marker = _Marker.model_validate_json((folder / MARKER).read_bytes())
+    except OSError:
+        raise InputError(f"{folder}: not complete, it has no {MARKER}") from None
+    except ValidationError:
+        raise InputError(f"{folder}: not complete, its {MARKER} is torn") from None
+    for name, expected in marker.files.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            if size != expected.size:
+                raise InputError(f"{path}: {size:,} bytes, {expected.size:,} were written")
+            if _sha256(path) != expected.sha256:
+                raise InputError(f"{path}: not the bytes that were written")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_record(checkpoint: Path) -> RunRecord:
+    """What a checkpoint belongs to. Raises InputError when it does not say."""
+    path = checkpoint / RECORD
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); not a checkpoint of ours?") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise InputError(f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def draft_folder(stage_folder: Path, step: int) -> Path:
+    """Where the files of `checkpoint-STEP` are written until they are complete."""
+    return stage_folder / f"{_DRAFT}checkpoint-{step}" / f"checkpoint-{step}"
+
+
+class Draft:
+    """A checkpoint in the making. `folder` is there to be filled; `publish` makes it `checkpoint-STEP`.
+
+    Leaving the block without having published removes what was written. A process that dies leaves its
+    draft for `clear_drafts`, which knows from the lock, gone with the process, that nobody writes there.
+
+    Raises InputError when another process is writing the same checkpoint.
+    """
+
+    def __init__(self, stage_folder: Path, step: int) -> None:
+        self.stage_folder = stage_folder
+        self.step = step
+        self.folder = draft_folder(stage_folder, step)
+        self._root = self.folder.parent
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self._root)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._root, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def publish(self, record: RunRecord) -> Path:
+        """Write the record and the marker, sync, and give the folder its name. OSError when it cannot be done."""
+        (self.folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        files = {
+            path.relative_to(self.folder).as_posix(): {"sha256": _sha256(path), "size": path.stat().st_size}
+            for path in paths
+        }
+        marker = self.folder / MARKER
+        for path in paths:
+            _sync(path)
+        marker.write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
+        _sync(marker)
+        for folder in (self.folder, *(path for path in self.folder.rglob("*") if path.is_dir())):
+            _sync(folder)
+        final = self.stage_folder / self.folder.name
+        if final.exists():  # a broken one that this run came past again
+            final.rename(self._root / "replaced")
+        self.folder.rename(final)
+        _sync(self.stage_folder)
+        return final
+
+
+def clear_drafts(stage_folder: Path) -> None:
+    """Remove what processes that died while saving left behind.
+
+    Raises InputError when one of them lives: two runs must not share a folder.
+    """
+    for root in sorted(stage_folder.glob(f"{_DRAFT}*")):
+        lock = _lock(root)
+        shutil.rmtree(root, ignore_errors=True)
+        os.close(lock)
+
+
+def rotate(stage_folder: Path, newest: int, keep: int) -> None:
+    """Delete all but `keep` checkpoints, that of step `newest` and the complete ones before it.
+
+    Call it once `newest` is complete. Those after it, if any, are broken ones that were skipped: they
+    stay, and so never take the place of a good one.
+    """
+    older = [(step, folder) for step, folder in _checkpoints(stage_folder) if step < newest]
+    complete = [folder for _, folder in older if (folder / MARKER).is_file()]
+    kept = set(complete[len(complete) - (keep - 1) :]) if keep > 1 else set()
+    for _, folder in older:
+        if folder not in kept:
+            (folder / MARKER).unlink(
+                missing_ok=True
+            )  # first, so that a half-deleted one never passes for whole
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def saving(folder: Path) -> Iterator[None]:
+    """Turn what a full or failing disk raises while a checkpoint is written into one InputError."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        why = _disk_problem(error, folder)
+        if why is None:
+            raise
+        raise InputError(
+            f"{folder}: the checkpoint could not be written ({why}); those before it are untouched. Make room "
+            "and run the same command again"
+        ) from None
+
+
+def _disk_problem(error: Exception, folder: Path) -> str | None:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    text = str(error)
+    # safetensors and torch.save write from Rust and C++; neither hands on an errno as Python does.
+    if number := re.search(r"os error (\d+)", text):
+        return os.strerror(int(number[1]))
+    if "PytorchStreamWriter" in text or "inline_container" in text:
+        return os.strerror(errno.ENOSPC) if shutil.disk_usage(folder).free < 2**20 else text.splitlines()[0]
+    return None
+
+
+def _checkpoints(stage_folder: Path) -> list[tuple[int, Path]]:
+    if not stage_folder.is_dir():
+        return []
+    found = [(step_of(folder), folder) for folder in stage_folder.iterdir() if folder.is_dir()]
+    return sorted((step, folder) for step, folder in found if step is not None)
+
+
+def _lock(root: Path) -> int:
+    lock = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise InputError(
+            f"{root.parent}: another process is saving a checkpoint there; wait for it, or give another --out"
+        ) from None
+    return lock
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,516 @@
+"""Turn a training checkpoint into a folder that other programs load as it is, and prove that it is the same.
+
+The folder has the key layout of the published llava-hf models, which transformers, vLLM and lmms-eval read,
+and the projector a second time as the original LLaVA code reads it. It is written beside its place and
+moves there only after it was loaded again, with plain transformers, and gave what the trainer's model gives.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import peft
+import torch
+import transformers
+from huggingface_hub import ModelCard, ModelCardData, save_torch_state_dict
+from PIL import Image
+from transformers import AutoProcessor, GenerationConfig, LlavaForConditionalGeneration
+
+from train.checkpoint import RunRecord, load_weights, read_record
+from train.config import TINY, ModelConfig, Recipe, StageConfig
+from train.conversation import Encoder, get_format, to_messages
+from train.model import build_model, features_per_image, load_processor
+from train.records import IGNORE_INDEX, InputError, Unfit
+from train.stages import set_trainable
+
+PROOF = "proof.json"
+"""The proof, in the export's folder. A folder that holds it is ours to replace."""
+PROJECTOR = "mm_projector.bin"
+"""The projector alone, for the original LLaVA code (`--pretrain_mm_mlp_adapter`)."""
+
+CONVERSATIONS: tuple[tuple[str, ...], ...] = (
+    ("<image>\nWhat is in the picture?", "A dog that sleeps on a sofa."),
+    ("Who is this?\n<image>", "I cannot say.", "And what colour is the coat?", "Brown,\nwith a white collar."),
+    ("What is 2 + 2?", "4", "Are you sure?", "Yes: 2 + 2 = 4."),
+)
+"""What the prompts and the logits are compared on."""
+
+_MERGE_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
+"""How far merging LoRA may move a logit, as a share of the largest one: B·A·x is rounded apart from W·x."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was compared between the trainer's model and the exported one. Every comparison held."""
+
+    checkpoint: str
+    """As `stage/checkpoint-N`."""
+    dtype: str
+    tensors: int
+    """Compared bit by bit, after plain `from_pretrained`."""
+    parameters: int
+    lora_merged: bool
+    logits: int
+    """How many logits were compared."""
+    logits_largest: float
+    """The largest logit of the trainer's model, absolute."""
+    logits_difference: float
+    """The largest absolute difference."""
+    logits_tolerance: float
+    """What was allowed; 0 where nothing had to be merged."""
+    prompts: int
+    """Prompts whose token ids are the trainer's own, in every form of calling the processor."""
+    images: int
+    """Images whose pixel values are the trainer's own, bit by bit."""
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint as the trainer held it, its weights in 16 or 32 bits."""
+
+    model: Any
+    processor: Any
+    record: RunRecord
+    recipe: Recipe
+    stage: StageConfig
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """As `stage/checkpoint-N`."""
+        return f"{self.record.stage}/{self.folder.name}"
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """A conversation with the ids that the trainer's encoder gives it."""
+
+    turns: tuple[str, ...]
+    images: tuple[Image.Image, ...]
+    input_ids: list[int]
+    answer: int
+    """Where the last answer starts."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the trainer's model and processor say: all that the proof needs of them."""
+
+    prompts: list[_Prompt]
+    images: list[tuple[str, Image.Image, torch.Tensor]]
+    logits: list[torch.Tensor]
+    """Of the prompts, each [positions, vocabulary]."""
+    tolerance: float
+    digests: dict[str, str]
+    """Of each tensor of the state dict, under the model's own names."""
+
+
+def export(checkpoint: Path, out: Path) -> Proof:
+    """Write `checkpoint` (a `checkpoint-N` folder) to the folder `out`, and prove it.
+
+    LoRA is merged. `out` must be absent, empty, or an earlier export, which is then replaced; it
+    never holds a half-written or unproved model.
+
+    Raises InputError when `checkpoint` is none, when `out` holds something else, and when the
+    proof does not hold, saying what differs.
+    """
+    _refuse_foreign(out)
+    trained = rebuild(checkpoint)
+    with _written_beside(out) as folder:
+        reference = _write(trained, folder)
+        parameters = sum(weight.numel() for weight in trained.model.parameters())
+        record, name, dtype = trained.record, trained.name, _dtype(trained.stage)
+        card = _model_card(trained, parameters)
+        del trained  # one copy of the weights in memory is enough
+        gc.collect()
+        difference = _prove(folder, reference)
+        proof = Proof(
+            checkpoint=name,
+            dtype=str(dtype).removeprefix("torch."),
+            tensors=len(reference.digests),
+            parameters=parameters,
+            lora_merged=reference.tolerance > 0,
+            logits=sum(logits.numel() for logits in reference.logits),
+            logits_largest=_largest(reference.logits),
+            logits_difference=difference,
+            logits_tolerance=reference.tolerance,
+            prompts=len(reference.prompts),
+            images=len(reference.images),
+            versions={**record.versions, "transformers": transformers.__version__, "torch": torch.__version__},
+        )
+        (folder / PROOF).write_text(json.dumps(asdict(proof), indent=2) + "\n", encoding="utf-8")
+        card(proof).save(folder / "README.md")
+    return proof
+
+
+def rebuild(checkpoint: Path) -> Trained:
+    """Build the model that `checkpoint` was saved from, without quantization, and load its weights.
+
+    Raises InputError when `checkpoint` is not one, or a base model is not where the record says.
+    """
+    record = read_record(checkpoint)
+    recipe = Recipe.model_validate(record.recipe)
+    stage = next(stage for name, stage in recipe.stages() if name == record.stage)
+    stage = stage.model_copy(update={"quantization": "none"})
+    config = recipe.model.model_copy(
+        update={
+            part: _located(getattr(recipe.model, part), part, checkpoint)
+            for part in ("language_model", "vision_tower")
+        }
+    )
+    processor = load_processor(config, stage.image_aspect_ratio, get_format(stage.format).template)
+    model = build_model(
+        config, processor, precision=stage.precision, quantization="none", seed=recipe.seed
+    )
+    set_trainable(model, stage, config.projector)
+    load_weights(model, checkpoint)
+    return Trained(model.eval(), processor, record, recipe, stage, checkpoint.resolve())
+
+
+def published_name(name: str) -> str:
+    """The llava-hf name of a tensor that transformers 5 calls `name` in memory.
+
+    `model.language_model.layers.0…` → `language_model.model.layers.0…`, `lm_head…` →
+    `language_model.lm_head…`, `model.vision_tower.encoder…` → `vision_tower.vision_model.encoder…`.
+    """
+    if name.startswith("lm_head."):
+        return f"language_model.{name}"
+    part, _, rest = name.removeprefix("model.").partition(".")
+    if part == "language_model":
+        return f"language_model.model.{rest}"
+    if part == "vision_tower":
+        return f"vision_tower.vision_model.{rest.removeprefix('vision_model.')}"
+    return f"{part}.{rest}"
+
+
+def merge_lora(model: Any) -> int:
+    """Add every adapter to the weight that it adapts, in float32, and take it out; returns how many.
+
+    Afterwards the model has the modules and names of one without LoRA, in the weights' own dtype.
+    """
+    wrapped = [(name, module) for name, module in model.named_modules() if isinstance(module, _LORA)]
+    for name, module in wrapped:
+        base = module.get_base_layer()
+        dtype = base.weight.dtype
+        module.float()
+        module.merge(safe_merge=True)  # safe: it raises where the sum is not finite
+        base.to(dtype)
+        parent, _, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, base)
+    return len(wrapped)
+
+
+_LORA = peft.tuners.lora.LoraLayer
+
+
+def _write(trained: Trained, folder: Path) -> _Reference:
+    """Write all that other programs read; returns what they must then say."""
+    model, processor, dtype = trained.model, trained.processor, _dtype(trained.stage)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    prompts = _prompts(trained)
+    images = [(name, image, _pixels(processor, image)) for name, image in _images()]
+    # Adapters and weights are rounded apart, their sum together: rounding first would not be the trainer's.
+    adapted = any(isinstance(module, _LORA) for module in model.modules())
+    if not adapted:
+        _cast(model, dtype)
+    logits = [_logits(model, processor, prompt) for prompt in prompts]
+    if adapted:
+        merge_lora(model)
+        _cast(model, dtype)
+    model.cpu()
+    state = _state_dict(model)
+    save_torch_state_dict(
+        {published_name(name): tensor for name, tensor in state.items()},
+        folder,
+        max_shard_size="5GB",
+        metadata={"format": "pt"},
+    )
+    _write_config(trained, prompts, folder)
+    _write_processor(processor, folder)
+    torch.save(_original_projector(model, trained.recipe.model), folder / PROJECTOR)
+    return _Reference(
+        prompts=prompts,
+        images=images,
+        logits=logits,
+        tolerance=_MERGE_TOLERANCE[dtype] * _largest(logits) if adapted else 0.0,
+        digests={name: _digest(tensor) for name, tensor in state.items()},
+    )
+
+
+def _prove(folder: Path, reference: _Reference) -> float:
+    """Load `folder` as anyone would and compare; returns the largest difference of a logit.
+
+    Raises InputError that says what differs.
+    """
+    processor = AutoProcessor.from_pretrained(folder)
+    for name, image, pixels in reference.images:
+        if not torch.equal(_pixels(processor, image), pixels):
+            raise _differs(f"the pixel values of a {name} image")
+    for prompt in reference.prompts:
+        for form, ids, expected in _forms(processor, prompt):
+            if ids != expected:
+                raise _differs(f"the prompt of {prompt.turns[0]!r} ({form}): {_first_difference(ids, expected)}")
+
+    model, info = LlavaForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        if found := info.get(problem):
+            raise _differs(f"the set of weights: {problem.replace('_', ' ')} {sorted(map(str, found))[:3]}")
+    digests = {name: _digest(tensor) for name, tensor in _state_dict(model).items()}
+    if wrong := sorted(
+        name
+        for name in {*digests, *reference.digests}
+        if digests.get(name) != reference.digests.get(name)
+    ):
+        raise _differs(f"{len(wrong)} of {len(reference.digests)} weights, first {wrong[0]}")
+
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    difference = 0.0
+    for prompt, expected_logits in zip(reference.prompts, reference.logits, strict=True):
+        found_logits = _logits(model, processor, prompt)
+        if not torch.isfinite(found_logits).all():
+            raise _differs(f"the answer to {prompt.turns[0]!r}: logits are not finite numbers")
+        difference = max(difference, float((found_logits - expected_logits).abs().max()))
+    if difference > reference.tolerance:
+        raise _differs(
+            f"the logits: by {difference:.3g}, and {reference.tolerance:.3g} is allowed "
+            f"(the largest is {_largest(reference.logits):.3g})"
+        )
+    return difference
+
+
+def _differs(what: str) -> InputError:
+    return InputError(f"the export was not kept: read back, it differs from the trainer's model in {what}")
+
+
+def _prompts(trained: Trained) -> list[_Prompt]:
+    """The conversations that the checkpoint's format and length allow, as its trainer encodes them."""
+    encoder = Encoder(
+        trained.processor.tokenizer,
+        get_format(trained.stage.format),
+        image_token_id=trained.processor.image_token_id,
+        features_per_image=features_per_image(trained.processor),
+        max_length=trained.stage.max_length,
+    )
+    prompts = []
+    for conversation in CONVERSATIONS:
+        try:
+            encoded = encoder.encode(conversation)
+        except Unfit:  # `plain` knows one turn, and a short max_length no image
+            continue
+        turns = conversation[: len(conversation) - encoded.dropped_turns]
+        supervised = [label != IGNORE_INDEX for label in encoded.labels]
+        last = len(supervised) - 1 - supervised[::-1].index(True)
+        start = last
+        while start and supervised[start - 1]:
+            start -= 1
+        images = tuple(image for _, image in _images()[: encoded.n_images])
+        prompts.append(_Prompt(turns, images, list(encoded.input_ids), start))
+    if not any(prompt.images for prompt in prompts):
+        raise InputError(
+            f"{trained.name}: max_length {trained.stage.max_length} is too short for a question about an image; "
+            "nothing could be compared"
+        )
+    return prompts
+
+
+def _forms(processor: Any, prompt: _Prompt) -> Iterator[tuple[str, list[int], list[int]]]:
+    """Each way of turning the conversation into ids: its name, the ids, and what they must be."""
+    listed = to_messages(prompt.turns)
+    images = iter(prompt.images)
+    shown = [
+        {**message, "content": [_with_image(item, images) for item in message["content"]]} for message in listed
+    ]
+    spelled = [{**message, "content": _spelled(message["content"])} for message in listed]
+    for content, messages in (("list content", shown), ("string content", spelled)):
+        passed = {"images": list(prompt.images)} if prompt.images and messages is spelled else {}
+        for form, part, ids in (
+            ("whole", messages, prompt.input_ids),
+            ("up to the last answer", messages[:-1], prompt.input_ids[: prompt.answer]),
+        ):
+            asked = {"add_generation_prompt": part is not messages}
+            tokenized = processor.apply_chat_template(
+                part, tokenize=True, return_dict=True, processor_kwargs=passed, **asked
+            )
+            yield f"{content}, {form}, tokenized by the template", _row(tokenized["input_ids"]), ids
+            text = processor.apply_chat_template(part, tokenize=False, **asked)
+            called = processor(text=text, images=list(prompt.images) or None)
+            yield f"{content}, {form}, as text to the processor", _row(called["input_ids"]), ids
+
+
+def _with_image(item: dict[str, Any], images: Iterator[Image.Image]) -> dict[str, Any]:
+    return {"type": "image", "image": next(images)} if item["type"] == "image" else item
+
+
+def _spelled(content: Sequence[dict[str, Any]]) -> str:
+    """Message content as one string, the way servers that know no lists write it."""
+    return "".join("<image>\n" if item["type"] == "image" else item["text"] for item in content)
+
+
+def _row(ids: Any) -> list[int]:
+    row = ids.tolist() if isinstance(ids, torch.Tensor) else list(ids)
+    return list(row[0]) if row and isinstance(row[0], list) else row
+
+
+def _first_difference(ids: list[int], expected: list[int]) -> str:
+    for position, (found, wanted) in enumerate(zip(ids, expected, strict=False)):
+        if found != wanted:
+            return f"token {position} is {found}, the trainer's is {wanted}"
+    return f"{len(ids)} tokens, the trainer's are {len(expected)}"
+
+
+def _images() -> list[tuple[str, Image.Image]]:
+    """Pictures with every shape that resizing and padding treat apart."""
+    shapes = {"wide": (97, 40), "tall": (31, 83), "square": (64, 64)}
+    drawn = []
+    for seed, (name, (width, height)) in enumerate(shapes.items()):
+        noise = torch.randint(0, 256, (height, width, 3), generator=torch.Generator().manual_seed(seed))
+        drawn.append((name, Image.fromarray(noise.to(torch.uint8).numpy())))
+    return [*drawn, ("grey", Image.radial_gradient("L").resize((50, 70)))]
+
+
+def _pixels(processor: Any, image: Image.Image) -> torch.Tensor:
+    """[1, 3, height, width], float32."""
+    return processor.image_processor(images=[image], return_tensors="pt")["pixel_values"]
+
+
+@torch.no_grad()
+def _logits(model: Any, processor: Any, prompt: _Prompt) -> torch.Tensor:
+    """Of the whole conversation, [positions, vocabulary], float32 on the CPU."""
+    inputs: dict[str, torch.Tensor] = {"input_ids": torch.tensor([prompt.input_ids], device=model.device)}
+    if prompt.images:
+        pixels = torch.cat([_pixels(processor, image) for image in prompt.images])
+        inputs["pixel_values"] = pixels.to(model.device, model.dtype)
+    return model(**inputs, use_cache=False).logits[0].float().cpu()
+
+
+def _largest(logits: Sequence[torch.Tensor]) -> float:
+    return max(float(part.abs().max()) for part in logits)
+
+
+def _dtype(stage: StageConfig) -> torch.dtype:
+    return torch.bfloat16 if stage.precision == "bf16" else torch.float32
+
+
+def _cast(model: Any, dtype: torch.dtype) -> None:
+    # Parameters only: from_pretrained keeps buffers, such as the rotary frequencies, in float32.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
+def _state_dict(model: Any) -> dict[str, torch.Tensor]:
+    """The tensors to write: a tied head is the embedding, and is written once."""
+    state = dict(model.state_dict())
+    if model.config.tie_word_embeddings:
+        head = state.pop("lm_head.weight")
+        embedding = model.get_input_embeddings().weight
+        if head.data_ptr() != embedding.data_ptr() and not torch.equal(head, embedding):
+            raise InputError("the checkpoint's head is tied to its embedding, but the two differ")
+    return state
+
+
+def _digest(tensor: torch.Tensor) -> str:
+    """SHA-256 of shape, dtype and bits."""
+    bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    digest = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)}".encode())
+    digest.update(memoryview(bits.numpy()))
+    return digest.hexdigest()
+
+
+def _write_config(trained: Trained, prompts: Sequence[_Prompt], folder: Path) -> None:
+    model, tokenizer = trained.model, trained.processor.tokenizer
+    config = model.config
+    config.architectures = ["LlavaForConditionalGeneration"]
+    config.dtype = _dtype(trained.stage)
+    for each in (config, config.text_config, config.vision_config):
+        each._name_or_path = ""  # a path of this machine
+        each.dtype = _dtype(trained.stage)
+    # The trainer turns caching off, at both levels (packed samples would see each other).
+    config.use_cache = config.text_config.use_cache = True
+    config.save_pretrained(folder)
+
+    stops = _ids(tokenizer.eos_token_id) + _ids(config.text_config.eos_token_id)
+    stops += _ids(model.generation_config.eos_token_id)
+    # What ends an answer in training ends it here: the format's own end token comes first.
+    ends = [end for prompt in prompts if (end := prompt.input_ids[-1]) in tokenizer.all_special_ids]
+    GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=list(dict.fromkeys(ends + stops)),
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=False,
+    ).save_pretrained(folder)
+
+
+def _ids(value: int | Sequence[int] | None) -> list[int]:
+    return [] if value is None else [value] if isinstance(value, int) else list(value)
+
+
+def _write_processor(processor: Any, folder: Path) -> None:
+    """Tokenizer, image processor and chat template; the tokenizer adds no BOS, for the template writes it."""
+    processor.save_pretrained(folder)
+    tokenizer = AutoProcessor.from_pretrained(folder).tokenizer
+    if len(tokenizer("a")["input_ids"]) != len(tokenizer("a", add_special_tokens=False)["input_ids"]):
+        tokenizer.add_bos_token = False
+        tokenizer.add_eos_token = False
+        tokenizer.save_pretrained(folder)
+
+
+def _original_projector(model: Any, config: ModelConfig) -> dict[str, torch.Tensor]:
+    """The projector under the names of the original code's `build_vision_projector`, in the export's dtype."""
+    projector = model.model.multi_modal_projector
+    first = {name: weight.detach().clone() for name, weight in projector.linear_1.state_dict().items()}
+    if config.projector == "linear":
+        second = projector.linear_2
+        identity = torch.eye(second.weight.shape[0], dtype=second.weight.dtype)
+        if not torch.equal(second.weight, identity) or (second.bias is not None and second.bias.any()):
+            raise InputError("the projector is called linear, but its second layer is not the identity")
+        return {f"model.mm_projector.{name}": weight for name, weight in first.items()}
+    second_layer = {name: weight.detach().clone() for name, weight in projector.linear_2.state_dict().items()}
+    return {
+        **{f"model.mm_projector.0.{name}": weight for name, weight in first.items()},
+        **{f"model.mm_projector.2.{name}": weight for name, weight in second_layer.items()},
+    }
+
+
+def _located(name: str, part: str, checkpoint: Path) -> str:
+    """Where a base model is: as recorded, or in the run's own base/ when the run's folder has moved."""
+    beside = checkpoint.resolve().parent.parent / "base" / part
+    if name == TINY or (Path(name).is_absolute() and not Path(name).is_dir() and beside.is_dir()):
+        return str(beside)
+    return name
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise InputError(f"{out}: is not a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / PROOF).is_file():
+        raise InputError(f"{out}: holds something that is no export of ours; name an empty or new folder")
+
+
+@contextmanager
+def _written_beside(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write to, that takes its place at the end, or is gone."""
+    out = out.absolute()
+    folder, old = (out.with_name(f".{out.name}.{word}") for word in ("partial", "old"))
+    try:
+        for left_behind in (folder, old):
+            shutil.rmtree(left_behind, ignore_errors=True)
+        folder.mkdir(parents=True)
+        yield folder
+        if out.exists():
+            out.rename(old)
+        folder.rename(out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    finally:
+        for left_behind in (folder, old):
+            shutil.rmtree(left_behind, ignore_errors=True)

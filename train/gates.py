@@ -1,0 +1,208 @@
+"""Start gates: what must hold on the real model and the real data before any time is spent on training.
+
+Each gate returns what it saw, in a sentence, or raises InputError with what is wrong. None of them
+changes a weight, leaves a gradient behind or moves a random number generator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from train.collate import Collator
+from train.config import ModelConfig, StageConfig
+from train.conversation import Encoder, audit_labels
+from train.dataset import Example, InstructionData
+from train.model import features_per_image
+from train.records import IGNORE_INDEX, InputError
+from train.stages import assert_trainable, part_of
+
+_PACKING_TOLERANCE = 1e-4
+"""Of the largest logit. A leak moves logits by several per cent; a masked-out position by nothing at all."""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A gate that let the run through."""
+
+    name: str
+    saw: str
+
+
+def run_gates(
+    model: Any,
+    processor: Any,
+    *,
+    encoder: Encoder,
+    data: InstructionData,
+    collator: Collator,
+    config: ModelConfig,
+    stage: StageConfig,
+) -> list[GateResult]:
+    """Run every gate, cheapest first. The model must already know what trains (`stages.set_trainable`).
+
+    Raises InputError from the first gate that does not hold.
+    """
+    examples = longest_examples(data, stage.micro_batch_size)
+    with _undisturbed(model):
+        gates: list[tuple[str, Callable[[], str]]] = [
+            ("labels", lambda: labels(encoder, data)),
+            ("features", lambda: features(model, processor, examples, stage)),
+            ("packing", lambda: packing_isolation(model, examples, stage)),
+            ("trainable", lambda: trainable(model, stage, config.projector)),
+            ("batch", lambda: one_batch(model, collator(examples), stage)),
+        ]
+        return [GateResult(name, gate()) for name, gate in gates]
+
+
+def longest_examples(data: InstructionData, count: int) -> list[Example]:
+    """The longest samples whose images can be read, those with images first.
+
+    They take the most memory of any batch, so a batch that does not fit shows before training.
+    """
+    order = sorted(
+        range(len(data)), key=lambda i: (data.prepared[i].n_images == 0, -data.prepared[i].length, i)
+    )
+    examples: list[Example] = []
+    for index in order:
+        example = data[index]
+        if example.problem is None:
+            examples.append(example)
+        if len(examples) == count:
+            break
+    if not examples:
+        raise InputError("no sample's image can be read: nothing to train on (left_out.jsonl names them)")
+    return examples
+
+
+def labels(encoder: Encoder, data: InstructionData) -> str:
+    """Labels are right on conversations made to trip tokenizers; those of the data were read one by one."""
+    audit_labels(encoder)
+    return f"only answers and their end tokens are supervised, in the probes and in {len(data):,} samples"
+
+
+def features(model: Any, processor: Any, examples: list[Example], stage: StageConfig) -> str:
+    """Each sample has as many image tokens as its own images have features.
+
+    transformers compares their sums over a batch only, so one sample short and another over by
+    the same count would pass, and every feature between them would stand in the wrong place.
+    """
+    image_token_id = model.config.image_token_id
+    each = features_per_image(processor)
+    for example in examples:
+        tokens = int((example.input_ids == image_token_id).sum())
+        count = 0
+        if len(example.pixel_values):
+            with torch.no_grad(), _autocast(model, stage):
+                pixels = example.pixel_values.to(model.device)
+                count = sum(len(rows) for rows in model.get_image_features(pixels).pooler_output)
+        if tokens != count:
+            where = data_name(example)
+            raise InputError(
+                f"{where}: {tokens} image tokens for {count} features of its {len(example.pixel_values)} "
+                f"image(s), {each} an image expected; tower, processor and feature_select do not agree"
+            )
+    return f"{each} image tokens for {each} features, sample by sample"
+
+
+def data_name(example: Example) -> str:
+    """How an error names an example."""
+    return f"sample {example.index}"
+
+
+def packing_isolation(model: Any, examples: list[Example], stage: StageConfig) -> str:
+    """Samples packed into one row do not see each other.
+
+    The same sample is packed behind another and behind that one's tokens in another order; a
+    position of it that attends across the border changes its logits. Position ids that restart
+    isolate only without an attention mask and without a cache, in transformers 5.
+    """
+    second = min(examples, key=lambda example: len(example.input_ids))
+    first = examples[0]
+    text = first.input_ids != model.config.image_token_id
+    other_ids = first.input_ids.clone()
+    other_ids[text] = first.input_ids[text].flip(0).roll(1)
+    border = len(first.input_ids)
+    rows = [_packed_logits(model, [ids, second.input_ids], [first, second], stage)[border:]
+            for ids in (first.input_ids, other_ids)]  # fmt: skip
+    scale = float(rows[0].abs().max())
+    moved = float((rows[0] - rows[1]).abs().max())
+    if moved > _PACKING_TOLERANCE * scale:
+        raise InputError(
+            f"packed samples see each other: the logits of one move by {moved:.3g} (of {scale:.3g}) when the one "
+            "before it changes; text_config.use_cache must be False and the attention must honour position_ids"
+        )
+    return "a packed sample's logits do not move when the one before it changes"
+
+
+def trainable(model: Any, stage: StageConfig, projector: str) -> str:
+    """What trains is what the stage says, by name."""
+    assert_trainable(model, stage, projector)
+    parts = sorted({part_of(name) for name, weight in model.named_parameters() if weight.requires_grad})
+    return f"trains {', '.join(parts)}, and nothing else"
+
+
+def one_batch(model: Any, batch: dict[str, Any], stage: StageConfig) -> str:
+    """The largest batch goes forward and back: a finite loss, a gradient for all that trains, none for the rest."""
+    inputs = {
+        key: value.to(model.device)
+        for key, value in batch.items()
+        if key in ("input_ids", "attention_mask", "labels", "pixel_values")
+    }
+    with _autocast(model, stage):
+        loss = model(**inputs).loss
+    if not torch.isfinite(loss):
+        raise InputError(f"the first loss is {float(loss)}: weights or pixel values are not finite numbers")
+    loss.backward()
+    shows_images = "pixel_values" in inputs
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad:
+            if weight.grad is not None:
+                raise InputError(f"{name} is frozen but has a gradient")
+        elif weight.grad is None:
+            if shows_images or part_of(name) == "language_model":
+                raise InputError(f"{name} should train but gets no gradient")
+        elif not torch.isfinite(weight.grad).all():
+            raise InputError(f"the gradient of {name} is not finite in the first batch")
+    supervised = int((inputs["labels"] != IGNORE_INDEX).sum())
+    size, length = inputs["input_ids"].shape
+    return f"{size} × {length} positions, {supervised} supervised, loss {float(loss):.3f}"
+
+
+def _packed_logits(model: Any, ids: list[torch.Tensor], examples: list[Example], stage: StageConfig) -> Any:
+    """Logits [positions, vocabulary] of samples in one row, position ids starting again at each."""
+    pixels = [example.pixel_values for example in examples if len(example.pixel_values)]
+    inputs = {
+        "input_ids": torch.cat(ids)[None],
+        "position_ids": torch.cat([torch.arange(len(row)) for row in ids])[None],
+    }
+    if pixels:
+        inputs["pixel_values"] = torch.cat(pixels)
+    inputs = {key: value.to(model.device) for key, value in inputs.items()}
+    was_training = model.training
+    model.eval()  # dropout would move logits too
+    try:
+        with torch.no_grad(), _autocast(model, stage):
+            return model(**inputs).logits[0].float()
+    finally:
+        model.train(was_training)
+
+
+def _autocast(model: Any, stage: StageConfig) -> contextlib.AbstractContextManager[Any]:
+    return torch.autocast(
+        device_type=model.device.type, dtype=torch.bfloat16, enabled=stage.precision == "bf16"
+    )
+
+
+@contextlib.contextmanager
+def _undisturbed(model: Any) -> Iterator[None]:
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            model.zero_grad(set_to_none=True)
