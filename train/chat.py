@@ -1,3 +1,197 @@
 """Ask a trained model about an image, in the terminal."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoProcessor, LlavaForConditionalGeneration
+from transformers.generation.streamers import BaseStreamer
+
+from train.images import ImageStore
+from train.records import InputError, Unfit
+
+Message = dict[str, Any]
+"""A message of a chat template: role, and content as a list of items."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model to talk to."""
+
+    model: Any
+    processor: Any
+
+    @property
+    def context(self) -> int:
+        """How many positions prompt and answer may take together."""
+        return int(self.model.config.text_config.max_position_embeddings)
+
+
+def open_checkpoint(path: Path) -> Opened:
+    """Open an exported folder, the folder of a run (its `model/`), or a `checkpoint-N` of one.
+
+    On a GPU where there is one, in bfloat16; else on the CPU, in the precision it was saved in.
+    Raises InputError when `path` is none of them.
+    """
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; name an exported model, a checkpoint-N, or a run's folder")
+    if _is_model(path / "model"):
+        path = path / "model"
+    if _is_model(path):
+        try:
+            model = LlavaForConditionalGeneration.from_pretrained(path)
+            processor = AutoProcessor.from_pretrained(path, backend="pil")
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path}: cannot be loaded ({_one_line(error)})") from error
+    elif path.name.startswith("checkpoint-"):
+        from train.export import rebuild
+
+        trained = rebuild(path)
+        model, processor = trained.model, trained.processor
+    else:
+        raise InputError(
+            f"{path}: is no exported model, no checkpoint-N, and no run's folder with model/ in it"
+        )
+    if torch.cuda.is_available():
+        model.to("cuda", torch.bfloat16)
+    return Opened(model.eval(), processor)
+
+
+def open_image(path: Path) -> Image.Image:
+    """The image as training reads it, RGB. Raises InputError when there is none."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such image")
+    try:
+        return ImageStore(path.parent).load(path.name)
+    except Unfit as error:
+        raise InputError(f"{path}: {error.detail}") from None
+
+
+def user_message(text: str, image: Image.Image | None = None) -> Message:
+    """A user's turn; the image, where there is one, comes first as it does in training."""
+    items: list[dict[str, Any]] = [{"type": "text", "text": text}]
+    if image is not None:
+        items.insert(0, {"type": "image", "image": image})
+    return {"role": "user", "content": items}
+
+
+def reply(
+    opened: Opened, messages: list[Message], *, max_new_tokens: int, show: Callable[[str], None]
+) -> str:
+    """Answer the last message greedily; pieces of text go to `show` as they come. Returns the whole answer.
+
+    Raises InputError when the conversation leaves no room for an answer.
+    """
+    model, processor = opened.model, opened.processor
+    inputs = processor.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+    length = inputs["input_ids"].shape[1]
+    room = opened.context - length
+    if room < 1:
+        raise InputError(
+            f"the conversation is {length:,} positions long and the model takes {opened.context:,}: start again"
+        )
+    streamer = _Pieces(processor.tokenizer, show)
+    with torch.inference_mode():
+        model.generate(
+            **inputs.to(model.device, model.dtype),
+            max_new_tokens=min(max_new_tokens, room),
+            do_sample=False,
+            streamer=streamer,
+        )
+    return streamer.text
+
+
+def converse(
+    opened: Opened,
+    image: Image.Image,
+    prompt: str | None,
+    max_new_tokens: int,
+    *,
+    read: Callable[[str], str] = input,
+    show: Callable[[str], None] | None = None,
+) -> None:
+    """Answer `prompt`, or without one every line that `read` gives, until /quit or the end of input.
+
+    The image belongs to the first turn. Ctrl-C stops an answer and keeps what was said of it; at the
+    prompt it ends the conversation. Raises InputError as `reply` does.
+    """
+    show = show or _to_terminal
+    messages: list[Message] = []
+    for text in [prompt] if prompt is not None else _lines(read):
+        messages.append(user_message(text, None if messages else image))
+        answer = reply(opened, messages, max_new_tokens=max_new_tokens, show=show)
+        show("\n")
+        messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+
+
+def chat(checkpoint: Path, image: Path, prompt: str | None, max_new_tokens: int) -> None:
+    """Open `checkpoint` and `image`, and converse in the terminal. Raises InputError for either."""
+    if prompt is not None and not prompt.strip():
+        raise InputError("--prompt is empty; leave it out to type questions")
+    picture = open_image(image)  # first: a wrong path shows before a large model has loaded
+    converse(open_checkpoint(checkpoint), picture, prompt, max_new_tokens)
+
+
+class _Pieces(BaseStreamer):
+    """Hands on an answer's text as its tokens come, in whole characters."""
+
+    def __init__(self, tokenizer: Any, show: Callable[[str], None]) -> None:
+        self._tokenizer = tokenizer
+        self._show = show
+        self._ids: list[int] = []
+        self._prompt = True
+        self.text = ""
+
+    def put(self, value: torch.Tensor) -> None:
+        if self._prompt:  # generate() streams the prompt first
+            self._prompt = False
+            return
+        self._ids.extend(value.flatten().tolist())
+        text = self._decoded()
+        if not text.endswith("\ufffd"):  # the first bytes of a character
+            self._hand_on(text)
+
+    def end(self) -> None:
+        self._hand_on(self._decoded())
+
+    def _decoded(self) -> str:
+        # The whole answer each time: how a token reads depends on those before it.
+        return self._tokenizer.decode(self._ids, skip_special_tokens=True).lstrip()
+
+    def _hand_on(self, text: str) -> None:
+        if text.startswith(self.text) and len(text) > len(self.text):
+            self._show(text[len(self.text) :])
+            self.text = text
+
+
+def _lines(read: Callable[[str], str]) -> Iterator[str]:
+    while True:
+        try:
+            text = read("> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if text == "/quit":
+            return
+        if text:
+            yield text
+
+
+def _to_terminal(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -94,7 +94,7 @@ class _Marker(_Json):
     files: dict[str, _File]
 
 
-# What a run is ------------------------------------------------------------------------------------------------
+# What a run is ---------------------------------------------------------------------------------------
 
 
 class WeightedFile(Protocol):
@@ -140,8 +140,7 @@ def check_same_run(record: RunRecord, recipe: Recipe, data: Sequence[DataRecord]
         ) from None
     names = [name for name, _ in recipe.stages()]
     later = names[names.index(record.stage) + 1 :] if record.stage in names else []
-    found = [line for line in differences(recipe, theirs) if line.partition(".")[0] not in later]
-    found = [line for line in found if line.partition(":")[0] not in later]
+    found = [line for line in differences(recipe, theirs) if re.split("[.:]", line)[0] not in later]
     ours = [(file.sha256, file.weight) for file in data]
     if not found and ours != [(file.sha256, file.weight) for file in record.data]:
         found = [f"{record.stage} data: {_files(data)} here, {_files(record.data)} there"]
@@ -157,11 +156,11 @@ def _files(data: Sequence[DataRecord]) -> str:
     return ", ".join(f"{Path(file.path).name}:{file.weight:g} ({file.sha256[:8]})" for file in data) or "none"
 
 
-# Weights ------------------------------------------------------------------------------------------------------
+# Weights ---------------------------------------------------------------------------------------------
 
 
 def kept_parameters(model: Any) -> dict[str, Any]:
-    """The parameters that a checkpoint holds, by the model's own names: those that train, and the projector."""
+    """What a checkpoint holds, by the model's own names: the parameters that train, and the projector."""
     return {
         name: parameter
         for name, parameter in model.named_parameters()
@@ -219,7 +218,7 @@ def _load(wanted: dict[str, Any], folder: Path, chosen: Callable[[str], bool], *
         raise InputError(f"{path}: not readable as safetensors ({error})") from None
 
 
-# Folders ------------------------------------------------------------------------------------------------------
+# Folders ---------------------------------------------------------------------------------------------
 
 
 def step_of(checkpoint: Path) -> int | None:
@@ -308,7 +307,7 @@ class Draft:
             os.close(self._lock)
 
     def publish(self, record: RunRecord) -> Path:
-        """Write the record and the marker, sync, and give the folder its name. OSError when it cannot be done."""
+        """Write the record and the marker, sync, and give the folder its name. Raises OSError."""
         (self.folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         files = {
@@ -368,8 +367,8 @@ def saving(folder: Path) -> Iterator[None]:
         if why is None:
             raise
         raise InputError(
-            f"{folder}: the checkpoint could not be written ({why}); those before it are untouched. Make room "
-            "and run the same command again"
+            f"{folder}: the checkpoint could not be written ({why}); those before it are untouched. Make "
+            "room and run the same command again"
         ) from None
 
 

@@ -10,23 +10,24 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
 import shutil
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import peft
 import torch
-import transformers
 from huggingface_hub import ModelCard, ModelCardData, save_torch_state_dict
 from PIL import Image
+from safetensors import SafetensorError
 from transformers import AutoProcessor, GenerationConfig, LlavaForConditionalGeneration
 
-from train.checkpoint import RunRecord, load_weights, read_record
-from train.config import TINY, ModelConfig, Recipe, StageConfig
+from train.checkpoint import RunRecord, load_weights, read_record, versions
+from train.config import TINY, ModelConfig, Recipe, StageConfig, resolve_tiny
 from train.conversation import Encoder, get_format, to_messages
 from train.model import build_model, features_per_image, load_processor
 from train.records import IGNORE_INDEX, InputError, Unfit
@@ -39,11 +40,19 @@ PROJECTOR = "mm_projector.bin"
 
 CONVERSATIONS: tuple[tuple[str, ...], ...] = (
     ("<image>\nWhat is in the picture?", "A dog that sleeps on a sofa."),
-    ("Who is this?\n<image>", "I cannot say.", "And what colour is the coat?", "Brown,\nwith a white collar."),
+    (
+        "Who is this?\n<image>",
+        "I cannot say.",
+        "And what colour is the coat?",
+        "Brown,\nwith a white collar.",
+    ),
     ("What is 2 + 2?", "4", "Are you sure?", "Yes: 2 + 2 = 4."),
 )
 """What the prompts and the logits are compared on."""
 
+_CARD = Path(__file__).with_name("model_card.md.jinja")
+_LOSS_STEPS = 20
+"""Logged steps that the model card's losses are the mean of."""
 _MERGE_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 """How far merging LoRA may move a logit, as a share of the largest one: B·A·x is rounded apart from W·x."""
 
@@ -55,9 +64,9 @@ class Proof:
     checkpoint: str
     """As `stage/checkpoint-N`."""
     dtype: str
+    parameters: int
     tensors: int
     """Compared bit by bit, after plain `from_pretrained`."""
-    parameters: int
     lora_merged: bool
     logits: int
     """How many logits were compared."""
@@ -106,6 +115,10 @@ class _Prompt:
 class _Reference:
     """What the trainer's model and processor say: all that the proof needs of them."""
 
+    checkpoint: str
+    dtype: torch.dtype
+    parameters: int
+    adapted: bool
     prompts: list[_Prompt]
     images: list[tuple[str, Image.Image, torch.Tensor]]
     logits: list[torch.Tensor]
@@ -128,29 +141,24 @@ def export(checkpoint: Path, out: Path) -> Proof:
     trained = rebuild(checkpoint)
     with _written_beside(out) as folder:
         reference = _write(trained, folder)
-        parameters = sum(weight.numel() for weight in trained.model.parameters())
-        record, name, dtype = trained.record, trained.name, _dtype(trained.stage)
-        card = _model_card(trained, parameters)
+        facts = _facts(trained)
         del trained  # one copy of the weights in memory is enough
         gc.collect()
-        difference = _prove(folder, reference)
-        proof = Proof(
-            checkpoint=name,
-            dtype=str(dtype).removeprefix("torch."),
-            tensors=len(reference.digests),
-            parameters=parameters,
-            lora_merged=reference.tolerance > 0,
-            logits=sum(logits.numel() for logits in reference.logits),
-            logits_largest=_largest(reference.logits),
-            logits_difference=difference,
-            logits_tolerance=reference.tolerance,
-            prompts=len(reference.prompts),
-            images=len(reference.images),
-            versions={**record.versions, "transformers": transformers.__version__, "torch": torch.__version__},
-        )
+        proof = _prove(folder, reference)
         (folder / PROOF).write_text(json.dumps(asdict(proof), indent=2) + "\n", encoding="utf-8")
-        card(proof).save(folder / "README.md")
+        _write_card(folder, facts, proof)
     return proof
+
+
+def describe(proof: Proof) -> str:
+    """The proof in a sentence."""
+    exact = "equal bit by bit"
+    if proof.logits_difference:
+        exact = f"within {proof.logits_difference:.2g} (largest {proof.logits_largest:.3g})"
+    return (
+        f"{proof.parameters:,} parameters in {proof.dtype}{', LoRA merged' if proof.lora_merged else ''}; read back by "
+        f"plain transformers, logits {exact}, prompts and pixel values the trainer's own"
+    )
 
 
 def rebuild(checkpoint: Path) -> Trained:
@@ -162,16 +170,9 @@ def rebuild(checkpoint: Path) -> Trained:
     recipe = Recipe.model_validate(record.recipe)
     stage = next(stage for name, stage in recipe.stages() if name == record.stage)
     stage = stage.model_copy(update={"quantization": "none"})
-    config = recipe.model.model_copy(
-        update={
-            part: _located(getattr(recipe.model, part), part, checkpoint)
-            for part in ("language_model", "vision_tower")
-        }
-    )
+    config = _located(recipe.model, checkpoint)
     processor = load_processor(config, stage.image_aspect_ratio, get_format(stage.format).template)
-    model = build_model(
-        config, processor, precision=stage.precision, quantization="none", seed=recipe.seed
-    )
+    model = build_model(config, processor, precision=stage.precision, quantization="none", seed=recipe.seed)
     set_trainable(model, stage, config.projector)
     load_weights(model, checkpoint)
     return Trained(model.eval(), processor, record, recipe, stage, checkpoint.resolve())
@@ -207,6 +208,7 @@ def merge_lora(model: Any) -> int:
         base.to(dtype)
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, base)
+    model._hf_peft_config_loaded = False
     return len(wrapped)
 
 
@@ -239,6 +241,10 @@ def _write(trained: Trained, folder: Path) -> _Reference:
     _write_processor(processor, folder)
     torch.save(_original_projector(model, trained.recipe.model), folder / PROJECTOR)
     return _Reference(
+        checkpoint=trained.name,
+        dtype=dtype,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        adapted=adapted,
         prompts=prompts,
         images=images,
         logits=logits,
@@ -247,8 +253,8 @@ def _write(trained: Trained, folder: Path) -> _Reference:
     )
 
 
-def _prove(folder: Path, reference: _Reference) -> float:
-    """Load `folder` as anyone would and compare; returns the largest difference of a logit.
+def _prove(folder: Path, reference: _Reference) -> Proof:
+    """Load `folder` as anyone would and compare.
 
     Raises InputError that says what differs.
     """
@@ -259,7 +265,9 @@ def _prove(folder: Path, reference: _Reference) -> float:
     for prompt in reference.prompts:
         for form, ids, expected in _forms(processor, prompt):
             if ids != expected:
-                raise _differs(f"the prompt of {prompt.turns[0]!r} ({form}): {_first_difference(ids, expected)}")
+                raise _differs(
+                    f"the prompt of {prompt.turns[0]!r} ({form}): {_first_difference(ids, expected)}"
+                )
 
     model, info = LlavaForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
@@ -267,9 +275,7 @@ def _prove(folder: Path, reference: _Reference) -> float:
             raise _differs(f"the set of weights: {problem.replace('_', ' ')} {sorted(map(str, found))[:3]}")
     digests = {name: _digest(tensor) for name, tensor in _state_dict(model).items()}
     if wrong := sorted(
-        name
-        for name in {*digests, *reference.digests}
-        if digests.get(name) != reference.digests.get(name)
+        name for name in {*digests, *reference.digests} if digests.get(name) != reference.digests.get(name)
     ):
         raise _differs(f"{len(wrong)} of {len(reference.digests)} weights, first {wrong[0]}")
 
@@ -285,7 +291,20 @@ def _prove(folder: Path, reference: _Reference) -> float:
             f"the logits: by {difference:.3g}, and {reference.tolerance:.3g} is allowed "
             f"(the largest is {_largest(reference.logits):.3g})"
         )
-    return difference
+    return Proof(
+        checkpoint=reference.checkpoint,
+        dtype=str(reference.dtype).removeprefix("torch."),
+        parameters=reference.parameters,
+        tensors=len(digests),
+        lora_merged=reference.adapted,
+        logits=sum(logits.numel() for logits in reference.logits),
+        logits_largest=_largest(reference.logits),
+        logits_difference=difference,
+        logits_tolerance=reference.tolerance,
+        prompts=len(reference.prompts),
+        images=len(reference.images),
+        versions=versions(),
+    )
 
 
 def _differs(what: str) -> InputError:
@@ -328,18 +347,20 @@ def _forms(processor: Any, prompt: _Prompt) -> Iterator[tuple[str, list[int], li
     listed = to_messages(prompt.turns)
     images = iter(prompt.images)
     shown = [
-        {**message, "content": [_with_image(item, images) for item in message["content"]]} for message in listed
+        {**message, "content": [_with_image(item, images) for item in message["content"]]}
+        for message in listed
     ]
     spelled = [{**message, "content": _spelled(message["content"])} for message in listed]
     for content, messages in (("list content", shown), ("string content", spelled)):
-        passed = {"images": list(prompt.images)} if prompt.images and messages is spelled else {}
         for form, part, ids in (
             ("whole", messages, prompt.input_ids),
             ("up to the last answer", messages[:-1], prompt.input_ids[: prompt.answer]),
         ):
             asked = {"add_generation_prompt": part is not messages}
+            # A string can only name an image; where it is comes beside it. (transformers empties this dict.)
+            beside = {"images": list(prompt.images)} if prompt.images and messages is spelled else {}
             tokenized = processor.apply_chat_template(
-                part, tokenize=True, return_dict=True, processor_kwargs=passed, **asked
+                part, tokenize=True, return_dict=True, processor_kwargs=beside, **asked
             )
             yield f"{content}, {form}, tokenized by the template", _row(tokenized["input_ids"]), ids
             text = processor.apply_chat_template(part, tokenize=False, **asked)
@@ -390,7 +411,10 @@ def _logits(model: Any, processor: Any, prompt: _Prompt) -> torch.Tensor:
     if prompt.images:
         pixels = torch.cat([_pixels(processor, image) for image in prompt.images])
         inputs["pixel_values"] = pixels.to(model.device, model.dtype)
-    return model(**inputs, use_cache=False).logits[0].float().cpu()
+    # Adapters train in float32 beside weights in bfloat16, under the trainer's autocast.
+    mixed = len({parameter.dtype for parameter in model.parameters()}) > 1
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=mixed):
+        return model(**inputs, use_cache=False).logits[0].float().cpu()
 
 
 def _largest(logits: Sequence[torch.Tensor]) -> float:
@@ -440,8 +464,12 @@ def _write_config(trained: Trained, prompts: Sequence[_Prompt], folder: Path) ->
 
     stops = _ids(tokenizer.eos_token_id) + _ids(config.text_config.eos_token_id)
     stops += _ids(model.generation_config.eos_token_id)
-    # What ends an answer in training ends it here: the format's own end token comes first.
-    ends = [end for prompt in prompts if (end := prompt.input_ids[-1]) in tokenizer.all_special_ids]
+    # What ends an answer in training ends it here: the format's end token, or the newline after a caption.
+    ends = [
+        end
+        for prompt in prompts
+        if not tokenizer.decode(end := prompt.input_ids[-1], skip_special_tokens=True).strip()
+    ]
     GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=list(dict.fromkeys(ends + stops)),
@@ -481,12 +509,17 @@ def _original_projector(model: Any, config: ModelConfig) -> dict[str, torch.Tens
     }
 
 
-def _located(name: str, part: str, checkpoint: Path) -> str:
-    """Where a base model is: as recorded, or in the run's own base/ when the run's folder has moved."""
-    beside = checkpoint.resolve().parent.parent / "base" / part
-    if name == TINY or (Path(name).is_absolute() and not Path(name).is_dir() and beside.is_dir()):
-        return str(beside)
-    return name
+def _located(model: ModelConfig, checkpoint: Path) -> ModelConfig:
+    """The base models' places: as recorded, or the run's own base/, wherever the run's folder is now."""
+    run = checkpoint.resolve().parent.parent
+    moved = {
+        part: TINY
+        for part in ("language_model", "vision_tower")
+        if not Path(name := getattr(model, part)).is_dir()
+        and Path(name).is_absolute()
+        and (run / "base" / part).is_dir()
+    }
+    return resolve_tiny(model.model_copy(update=moved), run)
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -502,6 +535,8 @@ def _written_beside(out: Path) -> Iterator[Path]:
     out = out.absolute()
     folder, old = (out.with_name(f".{out.name}.{word}") for word in ("partial", "old"))
     try:
+        if old.is_dir() and not out.exists():
+            old.rename(out)  # a process that was killed between the two renames below
         for left_behind in (folder, old):
             shutil.rmtree(left_behind, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -509,8 +544,84 @@ def _written_beside(out: Path) -> Iterator[Path]:
         if out.exists():
             out.rename(old)
         folder.rename(out)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        number = getattr(error, "errno", None)
+        if number is None and not isinstance(error, SafetensorError):
+            raise  # transformers' own, about what it read
+        why = os.strerror(number) if number is not None else str(error)
+        raise InputError(f"{out}: the export could not be written ({why}); nothing was left there") from error
     finally:
-        for left_behind in (folder, old):
-            shutil.rmtree(left_behind, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _facts(trained: Trained) -> dict[str, Any]:
+    """What the model card says of the run, from its record, its recipe and its log alone."""
+    record, recipe = trained.record, trained.recipe
+    bases = {part: getattr(recipe.model, part) for part in ("language_model", "vision_tower")}
+    on_hub = [name for name in bases.values() if name != TINY and not Path(name).is_absolute()]
+    losses, steps = _losses(trained.folder.parent.parent / "log.jsonl", record)
+    return {
+        "card_data": ModelCardData(
+            base_model=[name for name in on_hub if not Path(name).exists()] or None,
+            library_name="transformers",
+            pipeline_tag="image-text-to-text",
+            tags=["llava", "visual-instruction-tuning", "vitkit"],
+        ),
+        **{part: _base_name(name, part) for part, name in bases.items()},
+        "projector": recipe.model.projector,
+        "checkpoint": trained.name,
+        "record": record,
+        "data": [(Path(file.path).name, file.weight, file.sha256) for file in record.data],
+        "format": trained.stage.format,
+        "stage": record.stage,
+        "recipe": _toml(recipe, record.stage),
+        "losses": losses,
+        "loss_steps": steps,
+        "quantized": recipe.model_dump()[record.stage]["quantization"] != "none",
+    }
+
+
+def _base_name(name: str, part: str) -> str:
+    if name == TINY:
+        return f"a tiny random {part.replace('_', ' ')}"
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def _toml(recipe: Recipe, last_stage: str) -> str:
+    """The recipe as a recipe file, up to the stage that was exported."""
+    tables: dict[str, Any] = {"": {"seed": recipe.seed}, "model": recipe.model.model_dump()}
+    for name, stage in recipe.stages():
+        values = stage.model_dump()
+        lora = values.pop("lora")
+        tables[name] = values
+        if stage.language_model == "lora":
+            tables[f"{name}.lora"] = lora
+        if name == last_stage:
+            break
+    lines = []
+    for table, values in tables.items():
+        lines += ["", f"[{table}]"] if table else []
+        # JSON writes text, numbers and truth as TOML does.
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
+    return "\n".join(lines)
+
+
+def _losses(log: Path, record: RunRecord) -> tuple[list[tuple[str, float]], int]:
+    """The mean training losses of the last steps before the checkpoint, overall and by response type."""
+    if not log.is_file():
+        return [], 0
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    ours = [entry for entry in entries if entry["stage"] == record.stage and entry["step"] <= record.step]
+    last = ours[-_LOSS_STEPS:]
+    by_name: dict[str, list[float]] = {}
+    for entry in last:
+        for key, value in entry.items():
+            if key == "loss" or key.startswith("loss/type/"):
+                by_name.setdefault(key.removeprefix("loss/type/"), []).append(float(value))
+    return [(name, statistics.fmean(values)) for name, values in by_name.items()], len(last)
+
+
+def _write_card(folder: Path, facts: dict[str, Any], proof: Proof) -> None:
+    card = ModelCard.from_template(template_path=str(_CARD), proof=proof, **facts)
+    card.save(folder / "README.md")

@@ -51,7 +51,7 @@ def run_gates(
     with _undisturbed(model):
         gates: list[tuple[str, Callable[[], str]]] = [
             ("labels", lambda: labels(encoder, data)),
-            ("features", lambda: features(model, processor, examples, stage)),
+            ("features", lambda: features(model, processor, data, examples, stage)),
             ("packing", lambda: packing_isolation(model, examples, stage)),
             ("trainable", lambda: trainable(model, stage, config.projector)),
             ("batch", lambda: one_batch(model, collator(examples), stage)),
@@ -85,7 +85,9 @@ def labels(encoder: Encoder, data: InstructionData) -> str:
     return f"only answers and their end tokens are supervised, in the probes and in {len(data):,} samples"
 
 
-def features(model: Any, processor: Any, examples: list[Example], stage: StageConfig) -> str:
+def features(
+    model: Any, processor: Any, data: InstructionData, examples: list[Example], stage: StageConfig
+) -> str:
     """Each sample has as many image tokens as its own images have features.
 
     transformers compares their sums over a batch only, so one sample short and another over by
@@ -101,17 +103,12 @@ def features(model: Any, processor: Any, examples: list[Example], stage: StageCo
                 pixels = example.pixel_values.to(model.device)
                 count = sum(len(rows) for rows in model.get_image_features(pixels).pooler_output)
         if tokens != count:
-            where = data_name(example)
+            sample = data.prepared[example.index].sample
             raise InputError(
-                f"{where}: {tokens} image tokens for {count} features of its {len(example.pixel_values)} "
+                f"{sample.file}: record {sample.record} ({sample.id}): {tokens} image tokens for {count} features of its {len(example.pixel_values)} "
                 f"image(s), {each} an image expected; tower, processor and feature_select do not agree"
             )
     return f"{each} image tokens for {each} features, sample by sample"
-
-
-def data_name(example: Example) -> str:
-    """How an error names an example."""
-    return f"sample {example.index}"
 
 
 def packing_isolation(model: Any, examples: list[Example], stage: StageConfig) -> str:
@@ -130,6 +127,8 @@ def packing_isolation(model: Any, examples: list[Example], stage: StageConfig) -
     rows = [_packed_logits(model, [ids, second.input_ids], [first, second], stage)[border:]
             for ids in (first.input_ids, other_ids)]  # fmt: skip
     scale = float(rows[0].abs().max())
+    if not torch.isfinite(rows[0]).all():
+        raise InputError("the model's first logits are not finite: a weight or a pixel value is no finite number")
     moved = float((rows[0] - rows[1]).abs().max())
     if moved > _PACKING_TOLERANCE * scale:
         raise InputError(
@@ -156,7 +155,7 @@ def one_batch(model: Any, batch: dict[str, Any], stage: StageConfig) -> str:
     with _autocast(model, stage):
         loss = model(**inputs).loss
     if not torch.isfinite(loss):
-        raise InputError(f"the first loss is {float(loss)}: weights or pixel values are not finite numbers")
+        raise InputError(f"the first loss is not finite ({loss.item()}): a weight or a pixel value is no finite number")
     loss.backward()
     shows_images = "pixel_values" in inputs
     for name, weight in model.named_parameters():
@@ -170,7 +169,7 @@ def one_batch(model: Any, batch: dict[str, Any], stage: StageConfig) -> str:
             raise InputError(f"the gradient of {name} is not finite in the first batch")
     supervised = int((inputs["labels"] != IGNORE_INDEX).sum())
     size, length = inputs["input_ids"].shape
-    return f"{size} × {length} positions, {supervised} supervised, loss {float(loss):.3f}"
+    return f"{size} × {length} positions, {supervised} supervised, loss {loss.item():.3f}"
 
 
 def _packed_logits(model: Any, ids: list[torch.Tensor], examples: list[Example], stage: StageConfig) -> Any:

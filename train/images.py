@@ -24,7 +24,7 @@ MAX_SIDE = 16_384
 MAX_RATIO = 200
 """What pad-to-square and resize-by-the-shorter-side can bear: a strip of 60,000 x 1 has few pixels, and
 gigabytes once either has been done to it."""
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 """What is read. Named, because Pillow knows formats that run a program on the file (EPS)."""
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 OPEN_TARS = 64

@@ -38,7 +38,10 @@ from train.trainer import StageResult, StopRequest, train_stage
 MODEL = "model"
 """Where a run's export goes, in its folder."""
 LEFT_OUT = "left_out.jsonl"
-_OURS = {"align", "finetune", "base", "log.jsonl", LEFT_OUT, "tensorboard", MODEL, ".lock"}
+_OURS = {
+    *("align", "finetune", "base", "log.jsonl", LEFT_OUT, "tensorboard", ".lock"),
+    *(MODEL, f".{MODEL}.partial", f".{MODEL}.old"),
+}
 
 
 @dataclass(frozen=True)
