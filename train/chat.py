@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 from transformers.generation.streamers import BaseStreamer
@@ -89,14 +90,18 @@ def reply(
     Raises InputError when the conversation leaves no room for an answer.
     """
     model, processor = opened.model, opened.processor
-    inputs = processor.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-    )
+    try:
+        inputs = processor.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        )
+    except TemplateError as error:  # such as a second question to a model that only captions
+        raise InputError(str(error)) from None
     length = inputs["input_ids"].shape[1]
     room = opened.context - length
     if room < 1:
         raise InputError(
-            f"the conversation is {length:,} positions long and the model takes {opened.context:,}: start again"
+            f"the conversation is {length:,} positions long, and the model takes {opened.context:,}; "
+            "start a new one"
         )
     streamer = _Pieces(processor.tokenizer, show)
     with torch.inference_mode():
@@ -148,28 +153,30 @@ class _Pieces(BaseStreamer):
         self._show = show
         self._ids: list[int] = []
         self._prompt = True
-        self.text = ""
+        self._shown = 0
 
     def put(self, value: torch.Tensor) -> None:
         if self._prompt:  # generate() streams the prompt first
             self._prompt = False
             return
         self._ids.extend(value.flatten().tolist())
-        text = self._decoded()
+        text = self.text
         if not text.endswith("\ufffd"):  # the first bytes of a character
-            self._hand_on(text)
+            self._show_up_to(text)
 
     def end(self) -> None:
-        self._hand_on(self._decoded())
+        self._show_up_to(self.text)
 
-    def _decoded(self) -> str:
-        # The whole answer each time: how a token reads depends on those before it.
-        return self._tokenizer.decode(self._ids, skip_special_tokens=True).lstrip()
+    @property
+    def text(self) -> str:
+        """The answer so far. Decoded whole each time: how a token reads depends on those before it."""
+        return self._tokenizer.decode(
+            self._ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        ).lstrip()
 
-    def _hand_on(self, text: str) -> None:
-        if text.startswith(self.text) and len(text) > len(self.text):
-            self._show(text[len(self.text) :])
-            self.text = text
+    def _show_up_to(self, text: str) -> None:
+        self._show(text[self._shown :])
+        self._shown = len(text)
 
 
 def _lines(read: Callable[[str], str]) -> Iterator[str]:

@@ -380,7 +380,8 @@ def _disk_problem(error: Exception, folder: Path) -> str | None:
     if number := re.search(r"os error (\d+)", text):
         return os.strerror(int(number[1]))
     if "PytorchStreamWriter" in text or "inline_container" in text:
-        return os.strerror(errno.ENOSPC) if shutil.disk_usage(folder).free < 2**20 else text.splitlines()[0]
+        full = shutil.disk_usage(folder).free < 2**20
+        return os.strerror(errno.ENOSPC) if full else "the disk took only a part of a file"
     return None
 
 

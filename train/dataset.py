@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import mmap
@@ -28,6 +29,7 @@ ROLES = {"human": "human", "gpt": "gpt", "user": "human", "assistant": "gpt"}
 
 _SPEAKERS = ("human", "gpt")
 _DATAGEN_ID = re.compile(r"(.+?)-\d{12,}(?:-\d+)?")
+_NO_LIST = "holds no list; give LLaVA JSON, a list of records (a record a line wants the name .jsonl)"
 _BROKEN = "holds a NUL or half a surrogate pair"
 
 
@@ -124,42 +126,35 @@ def read_samples(files: Sequence[DataFile], stage: str) -> tuple[list[Sample], l
 
 
 def prepare(
-    samples: Iterable[Sample],
+    samples: Sequence[Sample],
     encoder: Encoder,
     store: ImageStore | None,
     stage: str,
     *,
     needs_images: bool,
+    workers: int = 0,
 ) -> tuple[list[Prepared], list[LeftOut]]:
     """Encode every sample once, audit its labels, and read its images' headers, before any step is taken.
 
     `needs_images` is for a stage that trains the projector alone: samples that show no image would
     train nothing, and are left out as text_only. Wrong labels are left out as `labels`; the other
-    reasons are the encoder's and the store's.
+    reasons are the encoder's and the store's. `workers` processes share the work (0: done here); the
+    outcome is the same.
     """
+    checks = torch.utils.data.DataLoader(
+        _Checks(samples, encoder, store, needs_images),
+        batch_size=64,
+        num_workers=workers,
+        collate_fn=list,
+        generator=torch.Generator(),  # of its own, so that the run's random state stays as it was
+    )
     prepared: list[Prepared] = []
     left_out: list[LeftOut] = []
-    headers: dict[str, Unfit | None] = {}  # many samples are about one image
-    for sample in samples:
-        try:
-            if needs_images and not sample.images:
-                raise Unfit("text_only", "has no image, and this stage trains the projector alone")
-            encoded = encoder.encode(sample.turns)
-            wrong = check_labels(encoder, sample.turns, encoded)
-            if wrong is not None:
-                raise Unfit("labels", wrong)
-            if needs_images and not encoded.n_images:
-                raise Unfit("text_only", "its images stand in turns dropped to fit the length")
-            for name in sample.images[: encoded.n_images]:
-                if name not in headers:
-                    headers[name] = _fault_of_header(store, name)
-                if (unfit := headers[name]) is not None:
-                    raise Unfit(unfit.reason, unfit.detail)
-        except Unfit as unfit:
-            left_out.append(_left_out(sample, stage, unfit.reason, unfit.detail))
-            continue
-        length = len(encoded.input_ids)
-        prepared.append(Prepared(sample, length, encoded.n_images, encoded.dropped_turns))
+    for sample, found in zip(samples, itertools.chain.from_iterable(checks), strict=True):
+        if isinstance(found[0], str):
+            left_out.append(LeftOut(stage, sample.file, sample.record, sample.id, *found))
+        else:
+            prepared.append(Prepared(sample, *found))
     return prepared, left_out
 
 
@@ -169,7 +164,9 @@ def check_share(left_out: Sequence[LeftOut], total: int, limit: float, stage: st
     if count < total and count <= limit * total:
         return
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in Counter(x.reason for x in left_out).most_common())
-    first = "; ".join(f"{x.file}[{x.record}] {x.id}: {x.reason} ({x.detail})" for x in left_out[:2])
+    first = "; ".join(
+        " ".join(f"{x.file}[{x.record}] {x.id}: {x.reason} ({x.detail})".split()) for x in left_out[:2]
+    )
     if count >= total:
         raise InputError(f"{stage}: none of {total:,} samples can be used ({reasons}): {first}")
     # Rounded up, so that the share that is told does let the run go on.
@@ -234,9 +231,7 @@ class InstructionData(torch.utils.data.Dataset):
         names = sample.images[: encoded.n_images]
         if names:
             try:
-                if self._store is None:
-                    raise Unfit("missing_image", f"{names[0]}: no image folder was given")
-                pixel_values = self._pixels([self._store.load(name) for name in names])
+                pixel_values = self._pixels([_given(self._store, name).load(name) for name in names])
             except Unfit as unfit:
                 problem = (unfit.reason, unfit.detail)
                 labels = torch.full_like(labels, IGNORE_INDEX)
@@ -299,7 +294,7 @@ def _rows(path: Path) -> Iterator[object]:
     try:
         raws: Sequence[msgspec.Raw] = _decode_lines(data) if lines else _decode_list(data)
     except msgspec.ValidationError:
-        raise InputError(f"{path}: is JSON, but no list; give LLaVA JSON, a list of records") from None
+        raise InputError(f"{path}: {_NO_LIST}") from None
     except (msgspec.DecodeError, RecursionError):
         yield from _rows_as_python_reads_them(path, data, lines)
         return
@@ -336,19 +331,23 @@ def _rows_as_python_reads_them(path: Path, data: memoryview, lines: bool) -> Ite
     """Python's parser also takes NaN and half surrogate pairs, and says in which line JSON breaks."""
     number = 1
     try:
-        if not lines:
-            yield from json.loads(bytes(data))
+        if lines:
+            for line in bytes(data).split(b"\n"):
+                if line.strip():
+                    yield json.loads(line)
+                number += 1
             return
-        for number, line in enumerate(bytes(data).split(b"\n"), start=1):
-            if line.strip():
-                yield json.loads(line)
+        rows = json.loads(bytes(data))
     except RecursionError:
         raise InputError(f"{path}: is nested far deeper than LLaVA JSON is") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 (byte {error.start:,}); save it as UTF-8") from None
     except json.JSONDecodeError as error:
         where = f"line {number + error.lineno - 1:,}, column {error.colno:,}"
-        raise InputError(f"{path}: is not JSON ({where}: {error.msg}); mend or download it again") from None
+        raise InputError(f"{path}: is not JSON ({where}: {error.msg}); mend it, or copy it again") from None
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: {_NO_LIST}")
+    yield from rows
 
 
 def _id_of(row: object, place: str) -> str:
@@ -383,7 +382,7 @@ def _images_of(image: object) -> tuple[str, ...]:
         if not name.strip():
             raise Unfit("bad_image", "image is an empty string; a record about no image has no such key")
         if _is_broken(name):
-            raise Unfit("bad_image", f"the path {ascii(name)} {_BROKEN}")
+            raise Unfit("bad_image", f"the path {name!a} {_BROKEN}")
     return tuple(map(sys.intern, names))  # many samples are about one image
 
 
@@ -431,15 +430,53 @@ def _kind(value: object) -> str:
 # Preparing
 
 
-def _fault_of_header(store: ImageStore | None, name: str) -> Unfit | None:
-    try:
-        if store is None:
-            raise Unfit("missing_image", f"{name}: no image folder was given")
-        store.check(name)
-    except Unfit as unfit:
-        return unfit
-    return None
+class _Checks(torch.utils.data.Dataset):
+    """What is found of each sample: length, images, dropped turns; or the reason and detail of an Unfit."""
+
+    def __init__(
+        self, samples: Sequence[Sample], encoder: Encoder, store: ImageStore | None, needs_images: bool
+    ) -> None:
+        self._samples = samples
+        self._encoder = encoder
+        self._store = store
+        self._needs_images = needs_images
+        self._headers: dict[str, Unfit | None] = {}  # many samples are about one image
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> tuple[int, int, int] | tuple[str, str]:
+        try:
+            return self._check(self._samples[index])
+        except Unfit as unfit:
+            return unfit.reason, unfit.detail
+
+    def _check(self, sample: Sample) -> tuple[int, int, int]:
+        if self._needs_images and not sample.images:
+            raise Unfit("text_only", "has no image, and this stage trains the projector alone")
+        encoded = self._encoder.encode(sample.turns)
+        wrong = check_labels(self._encoder, sample.turns, encoded)
+        if wrong is not None:
+            raise Unfit("labels", wrong)
+        if self._needs_images and not encoded.n_images:
+            raise Unfit("text_only", "its images stand in turns that were dropped to fit the length")
+        for name in sample.images[: encoded.n_images]:
+            self._check_header(name)
+        return len(encoded.input_ids), encoded.n_images, encoded.dropped_turns
+
+    def _check_header(self, name: str) -> None:
+        if name not in self._headers:
+            self._headers[name] = None
+            try:
+                _given(self._store, name).check(name)
+            except Unfit as unfit:
+                self._headers[name] = unfit
+        found = self._headers[name]
+        if found is not None:
+            raise Unfit(found.reason, found.detail)
 
 
-def _left_out(sample: Sample, stage: str, reason: str, detail: str) -> LeftOut:
-    return LeftOut(stage, sample.file, sample.record, sample.id, reason, detail)
+def _given(store: ImageStore | None, name: str) -> ImageStore:
+    if store is None:
+        raise Unfit("missing_image", f"{name}: no image folder was given")
+    return store

@@ -24,7 +24,7 @@ import torch
 from huggingface_hub import ModelCard, ModelCardData, save_torch_state_dict
 from PIL import Image
 from safetensors import SafetensorError
-from transformers import AutoProcessor, GenerationConfig, LlavaForConditionalGeneration
+from transformers import AutoProcessor, AutoTokenizer, GenerationConfig, LlavaForConditionalGeneration
 
 from train.checkpoint import RunRecord, load_weights, read_record, versions
 from train.config import TINY, ModelConfig, Recipe, StageConfig, resolve_tiny
@@ -53,8 +53,11 @@ CONVERSATIONS: tuple[tuple[str, ...], ...] = (
 _CARD = Path(__file__).with_name("model_card.md.jinja")
 _LOSS_STEPS = 20
 """Logged steps that the model card's losses are the mean of."""
-_MERGE_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
-"""How far merging LoRA may move a logit, as a share of the largest one: B·A·x is rounded apart from W·x."""
+_SHARD = "5GB"
+_MERGE_TOLERANCE = 1e-4
+"""How far merging LoRA may move a layer's output in float32, as a share of the largest."""
+_LOGITS_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1}
+"""The same of a logit, in the dtype of the export: its rounding, through all layers. Without LoRA it is 0."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Proof:
     tensors: int
     """Compared bit by bit, after plain `from_pretrained`."""
     lora_merged: bool
+    merge_difference: float
+    """The largest difference of an adapted layer's output, merged and not, in float32, as a share."""
     logits: int
     """How many logits were compared."""
     logits_largest: float
@@ -109,6 +114,8 @@ class _Prompt:
     input_ids: list[int]
     answer: int
     """Where the last answer starts."""
+    end: int
+    """The token that ends it."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class _Reference:
     checkpoint: str
     dtype: torch.dtype
     parameters: int
-    adapted: bool
+    merge: float | None
     prompts: list[_Prompt]
     images: list[tuple[str, Image.Image, torch.Tensor]]
     logits: list[torch.Tensor]
@@ -155,8 +162,9 @@ def describe(proof: Proof) -> str:
     exact = "equal bit by bit"
     if proof.logits_difference:
         exact = f"within {proof.logits_difference:.2g} (largest {proof.logits_largest:.3g})"
+    merged = ", LoRA merged" if proof.lora_merged else ""
     return (
-        f"{proof.parameters:,} parameters in {proof.dtype}{', LoRA merged' if proof.lora_merged else ''}; read back by "
+        f"{proof.parameters:,} parameters in {proof.dtype}{merged}; read back by "
         f"plain transformers, logits {exact}, prompts and pixel values the trainer's own"
     )
 
@@ -194,22 +202,29 @@ def published_name(name: str) -> str:
     return f"{part}.{rest}"
 
 
-def merge_lora(model: Any) -> int:
-    """Add every adapter to the weight that it adapts, in float32, and take it out; returns how many.
+def merge_lora(model: Any) -> float | None:
+    """Add every adapter to the weight that it adapts, in float32, and take it out.
 
     Afterwards the model has the modules and names of one without LoRA, in the weights' own dtype.
+    Returns the largest difference, as a share of a layer's largest output, between what an adapted
+    layer gave and what the merged one gives, in float32; None for a model without adapters.
     """
     wrapped = [(name, module) for name, module in model.named_modules() if isinstance(module, _LORA)]
+    differences = []
     for name, module in wrapped:
         base = module.get_base_layer()
         dtype = base.weight.dtype
         module.float()
-        module.merge(safe_merge=True)  # safe: it raises where the sum is not finite
+        inputs = torch.randn(8, base.in_features, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            adapted = module(inputs)
+            module.merge(safe_merge=True)  # safe: it raises where the sum is not finite
+            differences.append(float((base(inputs) - adapted).abs().max() / adapted.abs().max()))
         base.to(dtype)
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, base)
     model._hf_peft_config_loaded = False
-    return len(wrapped)
+    return max(differences) if differences else None
 
 
 _LORA = peft.tuners.lora.LoraLayer
@@ -226,15 +241,19 @@ def _write(trained: Trained, folder: Path) -> _Reference:
     if not adapted:
         _cast(model, dtype)
     logits = [_logits(model, processor, prompt) for prompt in prompts]
-    if adapted:
-        merge_lora(model)
-        _cast(model, dtype)
     model.cpu()
+    merge = merge_lora(model)
+    if merge is not None:
+        if merge > _MERGE_TOLERANCE:
+            raise InputError(
+                f"{trained.name}: merging LoRA moves a layer's output by {merge:.3g} of its largest"
+            )
+        _cast(model, dtype)
     state = _state_dict(model)
     save_torch_state_dict(
         {published_name(name): tensor for name, tensor in state.items()},
         folder,
-        max_shard_size="5GB",
+        max_shard_size=_SHARD,
         metadata={"format": "pt"},
     )
     _write_config(trained, prompts, folder)
@@ -244,11 +263,11 @@ def _write(trained: Trained, folder: Path) -> _Reference:
         checkpoint=trained.name,
         dtype=dtype,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        adapted=adapted,
         prompts=prompts,
         images=images,
         logits=logits,
-        tolerance=_MERGE_TOLERANCE[dtype] * _largest(logits) if adapted else 0.0,
+        merge=merge,
+        tolerance=_LOGITS_TOLERANCE[dtype] * _largest(logits) if adapted else 0.0,
         digests={name: _digest(tensor) for name, tensor in state.items()},
     )
 
@@ -296,7 +315,8 @@ def _prove(folder: Path, reference: _Reference) -> Proof:
         dtype=str(reference.dtype).removeprefix("torch."),
         parameters=reference.parameters,
         tensors=len(digests),
-        lora_merged=reference.adapted,
+        lora_merged=reference.merge is not None,
+        merge_difference=reference.merge or 0.0,
         logits=sum(logits.numel() for logits in reference.logits),
         logits_largest=_largest(reference.logits),
         logits_difference=difference,
@@ -333,11 +353,11 @@ def _prompts(trained: Trained) -> list[_Prompt]:
         while start and supervised[start - 1]:
             start -= 1
         images = tuple(image for _, image in _images()[: encoded.n_images])
-        prompts.append(_Prompt(turns, images, list(encoded.input_ids), start))
+        prompts.append(_Prompt(turns, images, list(encoded.input_ids), start, encoded.input_ids[last]))
     if not any(prompt.images for prompt in prompts):
         raise InputError(
-            f"{trained.name}: max_length {trained.stage.max_length} is too short for a question about an image; "
-            "nothing could be compared"
+            f"{trained.name}: max_length {trained.stage.max_length} is too short for any question about an "
+            "image that the proof asks: nothing could be compared"
         )
     return prompts
 
@@ -413,8 +433,13 @@ def _logits(model: Any, processor: Any, prompt: _Prompt) -> torch.Tensor:
         inputs["pixel_values"] = pixels.to(model.device, model.dtype)
     # Adapters train in float32 beside weights in bfloat16, under the trainer's autocast.
     mixed = len({parameter.dtype for parameter in model.parameters()}) > 1
-    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=mixed):
-        return model(**inputs, use_cache=False).logits[0].float().cpu()
+    matmul = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")  # TF32, which training may use, rounds by itself
+    try:
+        with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=mixed):
+            return model(**inputs, use_cache=False).logits[0].float().cpu()
+    finally:
+        torch.set_float32_matmul_precision(matmul)
 
 
 def _largest(logits: Sequence[torch.Tensor]) -> float:
@@ -466,9 +491,7 @@ def _write_config(trained: Trained, prompts: Sequence[_Prompt], folder: Path) ->
     stops += _ids(model.generation_config.eos_token_id)
     # What ends an answer in training ends it here: the format's end token, or the newline after a caption.
     ends = [
-        end
-        for prompt in prompts
-        if not tokenizer.decode(end := prompt.input_ids[-1], skip_special_tokens=True).strip()
+        prompt.end for prompt in prompts if not tokenizer.decode(prompt.end, skip_special_tokens=True).strip()
     ]
     GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
@@ -484,16 +507,17 @@ def _ids(value: int | Sequence[int] | None) -> list[int]:
 
 def _write_processor(processor: Any, folder: Path) -> None:
     """Tokenizer, image processor and chat template; the tokenizer adds no BOS, for the template writes it."""
+    for place in ("is_local", "local_files_only", "name_or_path"):  # of the folder it was read from
+        processor.tokenizer.init_kwargs.pop(place, None)
     processor.save_pretrained(folder)
-    tokenizer = AutoProcessor.from_pretrained(folder).tokenizer
-    if len(tokenizer("a")["input_ids"]) != len(tokenizer("a", add_special_tokens=False)["input_ids"]):
-        tokenizer.add_bos_token = False
-        tokenizer.add_eos_token = False
-        tokenizer.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer("a")["input_ids"] != tokenizer("a", add_special_tokens=False)["input_ids"]:
+        processor.tokenizer.add_bos_token = processor.tokenizer.add_eos_token = False
+        processor.save_pretrained(folder)
 
 
 def _original_projector(model: Any, config: ModelConfig) -> dict[str, torch.Tensor]:
-    """The projector under the names of the original code's `build_vision_projector`, in the export's dtype."""
+    """The projector as the original code's `build_vision_projector` names it, in the export's dtype."""
     projector = model.model.multi_modal_projector
     first = {name: weight.detach().clone() for name, weight in projector.linear_1.state_dict().items()}
     if config.projector == "linear":
@@ -559,11 +583,11 @@ def _facts(trained: Trained) -> dict[str, Any]:
     """What the model card says of the run, from its record, its recipe and its log alone."""
     record, recipe = trained.record, trained.recipe
     bases = {part: getattr(recipe.model, part) for part in ("language_model", "vision_tower")}
-    on_hub = [name for name in bases.values() if name != TINY and not Path(name).is_absolute()]
+    on_hub = [name for name in bases.values() if name != TINY and not _is_path(name)]
     losses, steps = _losses(trained.folder.parent.parent / "log.jsonl", record)
     return {
         "card_data": ModelCardData(
-            base_model=[name for name in on_hub if not Path(name).exists()] or None,
+            base_model=on_hub or None,
             library_name="transformers",
             pipeline_tag="image-text-to-text",
             tags=["llava", "visual-instruction-tuning", "vitkit"],
@@ -585,12 +609,21 @@ def _facts(trained: Trained) -> dict[str, Any]:
 def _base_name(name: str, part: str) -> str:
     if name == TINY:
         return f"a tiny random {part.replace('_', ' ')}"
-    return Path(name).name if Path(name).is_absolute() else name
+    return Path(name).name if _is_path(name) else name
+
+
+def _is_path(name: Any) -> bool:
+    """A folder of this machine, and no name on the hub."""
+    return isinstance(name, str) and (Path(name).is_absolute() or Path(name).is_dir())
 
 
 def _toml(recipe: Recipe, last_stage: str) -> str:
     """The recipe as a recipe file, up to the stage that was exported."""
-    tables: dict[str, Any] = {"": {"seed": recipe.seed}, "model": recipe.model.model_dump()}
+    model = {
+        key: Path(value).name if _is_path(value) else value
+        for key, value in recipe.model.model_dump().items()
+    }
+    tables: dict[str, Any] = {"": {"seed": recipe.seed}, "model": model}
     for name, stage in recipe.stages():
         values = stage.model_dump()
         lora = values.pop("lora")

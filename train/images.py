@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from train.records import InputError, Unfit
 
@@ -120,7 +120,7 @@ class ImageStore:
                 raise
             except Image.DecompressionBombError:
                 raise Unfit("too_large_image", f"{name}: over {2 * MAX_PIXELS:,} pixels") from None
-            except Image.UnidentifiedImageError:
+            except UnidentifiedImageError:
                 known = ", ".join(FORMATS)
                 raise Unfit("corrupt_image", f"{name}: is no image of a known format ({known})") from None
             except Exception as error:  # decoders raise all sorts: OSError, SyntaxError, struct.error, …
@@ -135,7 +135,7 @@ class ImageStore:
         try:
             if member is not None:
                 tar, offset, size = member
-                return io.BufferedReader(_Part(self._descriptor(tar), offset, size))  # type: ignore[return-value]
+                return io.BufferedReader(_Part(self._descriptor(tar), offset, size))
             if not self.root.is_dir():
                 raise Unfit("missing_image", f"{name}: is not in {self.root}")
             # Without O_NONBLOCK a named pipe would be waited for.
@@ -149,7 +149,7 @@ class ImageStore:
         except OSError as error:
             raise Unfit("missing_image", f"{name}: cannot be read ({error.strerror})") from None
         except ValueError:  # a NUL or half a surrogate pair
-            raise Unfit("missing_image", f"{ascii(name)}: is not a possible file name") from None
+            raise Unfit("missing_image", f"{name!a}: is not a possible file name") from None
 
     def _descriptor(self, tar: int) -> int:
         if tar not in self._descriptors:
@@ -164,6 +164,7 @@ class ImageStore:
         try:
             with tarfile.open(path, "r:") as tar:
                 for member in tar:
+                    tar.members = []  # type: ignore[attr-defined]  # else it keeps a kilobyte for each
                     if not member.isreg() or member.issparse():
                         continue
                     name = posixpath.normpath(member.name)
@@ -174,7 +175,7 @@ class ImageStore:
                             f"images apart, so keep one"
                         )
                     self._members[name] = (number, member.offset_data, member.size)
-                    tar.members = []  # else it keeps an object of a kilobyte for each
+
         except tarfile.TarError as error:
             raise InputError(f"{path}: is not a whole, uncompressed tar ({error}); make it again") from None
         except OSError as error:

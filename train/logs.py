@@ -1,4 +1,4 @@
-"""The curve of a run: a line of log.jsonl a step, a progress line for people, TensorBoard, Weights & Biases."""
+"""The curve of a run: log.jsonl, a progress line for people, TensorBoard, Weights & Biases."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
+from transformers.utils import logging as transformers_logging
 
 _PLAIN_EVERY_S = 10.0
 """Seconds between progress lines where the output is a file."""
+
+
+def quiet() -> None:
+    """Keep other libraries' bars and remarks off the terminal: call it before models are loaded."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    if not torch.cuda.is_available():
+        # DeepSpeed, which accelerate imports where it is installed, remarks on having to choose.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 
 def cut_log(path: Path, stage: str, step: int) -> None:
@@ -161,6 +172,6 @@ def _has_wandb() -> bool:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-    )
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from tokenizers import AddedToken
 from transformers import (
     AutoConfig,
@@ -251,11 +252,11 @@ def _check_causal(name: str) -> None:
 
 
 def _check_feature_layer(config: ModelConfig, layers: int) -> None:
-    # Hidden states are the layers' outputs and, first, what goes into layer one.
-    if not -layers - 1 <= config.feature_layer <= layers:
+    # Hidden state 0 is what goes into the first layer: no feature yet.
+    if not 1 <= abs(config.feature_layer) <= layers:
         raise InputError(
             f"feature_layer {config.feature_layer}: {config.vision_tower} has {layers} layers, so it must "
-            f"be from {-layers - 1} to {layers}"
+            f"be from 1 to {layers}, or from {-layers} to -1 counted from the end"
         )
 
 
@@ -313,14 +314,16 @@ def _load_tokenizer(name: str) -> Any:
 
 
 def _add_special(tokenizer: Any, token: str) -> None:
-    """Make `token` one special token: its old id where the vocabulary has it, a new one else."""
+    """Make `token` a token by itself: with its old id where the vocabulary has it, with a new one else."""
     special = AddedToken(token, special=True, normalized=False)
     tokenizer.add_special_tokens({"extra_special_tokens": [special]}, replace_extra_special_tokens=False)
 
 
 def _quantized_loading(dtype: torch.dtype) -> dict[str, Any]:
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError("quantization nf4 needs bitsandbytes, which is not installed: pip install bitsandbytes")
+        raise InputError(
+            "quantization nf4 needs bitsandbytes, which is not installed: pip install bitsandbytes"
+        )
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -343,9 +346,16 @@ def _load(model_class: Any, name: str, role: str, **settings: Any) -> Any:
         )
     with _clear_errors(name, role):
         model, report = model_class.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **settings
+            name,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            # Reported below, by name.
+            ignore_mismatched_sizes=True,
+            **settings,
         )
-    for problem, keys in (("misses", report["missing_keys"]), ("has another shape for", report["mismatched_keys"])):
+    problems = (("misses", report["missing_keys"]), ("has another shape for", report["mismatched_keys"]))
+    for problem, keys in problems:
         if keys:
             first = min(key if isinstance(key, str) else key[0] for key in keys)
             raise InputError(f"{role} {name}: the weights file {problem} {first} ({len(keys)} in all)")
@@ -386,17 +396,23 @@ def _end_tokens(language_model: Any, tokenizer: Any) -> list[int]:
 def _check_same_logits(name: str, language_model: Any, model: Any) -> None:
     """A text through the LLaVA and through the language model alone must give the same logits, bit by bit.
 
-    Some language models scale or cap their logits after the head; in a LLaVA that step would be lost.
+    Some language models scale or cap their logits after the head; in a LLaVA that step would be lost. The
+    blocks, which both share, are taken out meanwhile: it is what follows them that is compared.
     """
-    embedding = language_model.get_input_embeddings().weight
-    tokens = torch.linspace(0, embedding.shape[0] - 1, 4, device=embedding.device).long()[None]
-    was_training = model.training
-    model.eval()
-    language_model.eval()
-    with torch.no_grad():
-        alone = language_model(input_ids=tokens, use_cache=False).logits
-        composed = model(input_ids=tokens, use_cache=False).logits
-    model.train(was_training)
+    base = language_model.base_model
+    blocks = getattr(base, "layers", None)
+    if blocks is None:
+        raise InputError(
+            f"language_model {name}: a {type(language_model).__name__} is not built as Llama is (its blocks "
+            "are not called layers); use another language model"
+        )
+    base.layers = torch.nn.ModuleList()
+    tokens = torch.arange(4, device=model.lm_head.weight.device)[None]
+    try:
+        with torch.no_grad():
+            alone, composed = language_model(input_ids=tokens).logits, model(input_ids=tokens).logits
+    finally:
+        base.layers = blocks
     if not torch.equal(alone, composed):
         raise InputError(
             f"language_model {name}: a {type(language_model).__name__} does more to its logits than "
@@ -418,7 +434,7 @@ def _clear_errors(name: str, role: str, what: str = "model") -> Iterator[None]:
     """Whatever transformers has to say about a model that cannot be loaded, in one line of ours."""
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         if "trust_remote_code" in str(error):
             problem = f"the {what} needs code of its own (trust_remote_code), which is never run"
         elif not Path(name).exists() and isinstance(error, OSError):

@@ -38,10 +38,8 @@ from train.trainer import StageResult, StopRequest, train_stage
 MODEL = "model"
 """Where a run's export goes, in its folder."""
 LEFT_OUT = "left_out.jsonl"
-_OURS = {
-    *("align", "finetune", "base", "log.jsonl", LEFT_OUT, "tensorboard", ".lock"),
-    *(MODEL, f".{MODEL}.partial", f".{MODEL}.old"),
-}
+_OURS = {"align", "finetune", "base", "log.jsonl", LEFT_OUT, "tensorboard", MODEL}
+"""Beside hidden files, which are the lock and what a killed run left half-written."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def _prepare(
 ) -> Work:
     conversation_format = get_format(stage.format)
     processor = load_processor(config, stage.image_aspect_ratio, conversation_format.template)
-    longest = context_length(config.language_model)
+    longest = context_length(config)
     if stage.max_length > longest:
         raise InputError(
             f"{name}.max_length is {stage.max_length}, but {config.language_model} has a context of {longest}: "
@@ -191,7 +189,7 @@ def _train(item: Work, recipe: Recipe, config: ModelConfig, out: Path, stop: Sto
     aligned = newest_complete(out / "align") if item.name == "finetune" and recipe.align else None
     if aligned is not None:
         load_projector(model, aligned)
-    parts = set_trainable(model, stage, config.projector)
+    parts = set_trainable(model, stage, config.projector, recipe.seed)
     terminal.say_stage(item.name, stage, parts)
     if torch.cuda.is_available():
         model.to("cuda")
@@ -231,7 +229,8 @@ def _own_folder(out: Path) -> Iterator[None]:
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; name a folder")
     if out.is_dir():
-        foreign = sorted(path.name for path in out.iterdir() if path.name not in _OURS)
+        names = sorted(path.name for path in out.iterdir())
+        foreign = [name for name in names if name not in _OURS and not name.startswith(".")]
         if foreign:
             raise InputError(
                 f"--out {out} holds {foreign[0]!r}, which no run of ours wrote; name an empty folder, or one to continue"

@@ -45,16 +45,18 @@ def set_trainable(model: Any, stage: StageConfig, projector: str, seed: int = 0)
       layers beyond it, the last norm and the pooling head get no gradient, so they stay frozen.
 
     What trains is held in float32, whatever it was loaded in: a bf16 weight does not notice a small step.
-    Under `bf16` the forward pass then needs autocast, as transformers' trainer gives it.
+    So is the rest of its part, or a part's layers could not take each other's outputs; only adapters stand
+    beside bf16 weights. Under `bf16` the forward pass then needs autocast, as transformers' trainer gives it.
     """
     if stage.language_model == "lora" and not getattr(model, "_hf_peft_config_loaded", False):
         _add_lora(model, stage, seed)
-    last_layer = _layers_read(model)
+    layers = _layers_read(model)
+    trains = {name: _trains(name, stage, projector, layers) for name, _ in model.named_parameters()}
+    in_float32 = {part_of(name) for name, free in trains.items() if free and ".lora_" not in name}
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(False)
-        if _trains(name, stage, projector, last_layer):
+        if trains[name] or part_of(name) in in_float32:
             parameter.data = parameter.data.float()
-            parameter.requires_grad_(True)
+        parameter.requires_grad_(trains[name])
     assert_trainable(model, stage, projector)
     return _count(model)
 

@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -37,8 +37,8 @@ from train.checkpoint import (
 )
 from train.collate import Collator
 from train.config import Recipe, StageConfig, StageName
-from train.dataset import DataFile, InstructionData, WeightedSampler, append_left_out, check_share
-from train.logs import ProgressLine, RunLog, cut_log, trackers
+from train.dataset import DataFile, InstructionData, WeightedSampler, append_left_out
+from train.logs import ProgressLine, RunLog, cut_log, quiet, trackers
 from train.records import IGNORE_INDEX, InputError, LeftOut
 from train.stages import PartCount, parameter_groups
 
@@ -149,20 +149,22 @@ def train_stage(
     sizes do not divide over the processes, the disk is full, too many images cannot be read, a loss or
     gradient is not finite, or a frozen weight changed.
     """
+    quiet()
     with contextlib.ExitStack() as stack:
         if stop is None:
             stop = stack.enter_context(StopRequest())
         stack.enter_context(_disk_errors(out))
         folder = out / name
+        sampler = WeightedSampler(data.prepared, data_files, recipe.seed)
+        args = _arguments(stage, recipe, folder, len(sampler))
+        if args.should_save:
+            clear_drafts(folder)
         hashed = hash_data(data_files)
-        clear_drafts(folder)
         checkpoint = newest_complete(folder)
         record = read_record(checkpoint) if checkpoint is not None else None
         if checkpoint is not None and record is not None:
             check_same_run(record, recipe, hashed, checkpoint)
         step = record.step if record is not None else 0
-        sampler = WeightedSampler(data.prepared, data_files, recipe.seed)
-        args = _arguments(stage, recipe, folder, len(sampler))
         if checkpoint is not None and step >= args.max_steps:
             load_weights(model, checkpoint)
             return StageResult(checkpoint, step, args.max_steps, interrupted=False)
@@ -187,13 +189,12 @@ def train_stage(
             stop=stop,
             callbacks=[RunLog(out / LOG, name), progress, *_trackers(args, out / TENSORBOARD / name, step)],
         )
+        trainer.last_checkpoint = checkpoint
         frozen = _fingerprints(model)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
         _check_frozen(name, frozen, _fingerprints(model))
         done = int(trainer.state.global_step)
-        return StageResult(
-            trainer.last_checkpoint or checkpoint, done, args.max_steps, interrupted=done < args.max_steps
-        )
+        return StageResult(trainer.last_checkpoint, done, args.max_steps, interrupted=done < args.max_steps)
 
 
 class StageTrainer(Trainer):
@@ -204,6 +205,7 @@ class StageTrainer(Trainer):
     counts, and when to stop. The loop, precision, schedule, distribution and resuming are Trainer's.
     """
 
+    optimizer: Any
     loss_is_scaled_for_ga = True  # compute_loss divides by the supervised tokens of the whole step
 
     def __init__(
@@ -301,7 +303,7 @@ class StageTrainer(Trainer):
         sums = torch.zeros(len(index), device=losses.device).index_add_(0, rows, losses.detach())
         self._rows.append((index, sums, supervised.sum(dim=1)))
         items = num_items_in_batch if num_items_in_batch is not None else supervised.sum()
-        loss = losses.sum() / max(float(items), 1.0)
+        loss = losses.sum() / torch.as_tensor(items, device=losses.device).clamp(min=1)
         if self.args.average_tokens_across_devices:
             # `items` counts every process, and gradients are averaged over processes.
             loss = loss * self.accelerator.num_processes
@@ -317,11 +319,11 @@ class StageTrainer(Trainer):
             # Before the optimizer's step, so no weight has seen it.
             ids = list(dict.fromkeys(self._id(i) for index, _, _ in self._rows for i in index.tolist()))
             more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
-            kept = self.last_checkpoint or "none yet"
             raise InputError(
                 f"{self._name} step {self.state.global_step + 1}: loss {loss:g}, gradient norm "
-                f"{float(norm):g}, on samples {', '.join(ids[:8])}{more}; checkpoints before it are untouched "
-                f"(newest of this start: {kept}). Lower {self._name}.learning_rate, or look at these samples"
+                f"{float(norm):g}, on samples {', '.join(ids[:8])}{more}; the last checkpoint is "
+                f"{self.last_checkpoint or 'none yet'}. Lower {self._name}.learning_rate, or look at these "
+                "samples"
             )
         return norm
 
@@ -384,9 +386,14 @@ class StageTrainer(Trainer):
             left_out.append(LeftOut(self._name, sample.file, sample.record, sample.id, reason, detail))
         if self.args.should_save:
             append_left_out(self._folder.parent / LEFT_OUT, left_out)
-        count, limit = len(self._unreadable), self._stage.max_left_out
-        if count > limit * len(self._data.prepared) or (count >= _MANY and count > limit * self._samples):
-            check_share(left_out, len(left_out), limit, self._name)
+        count, limit, seen = len(self._unreadable), self._stage.max_left_out, self._samples
+        if count > limit * len(self._data.prepared) or (count >= _MANY and count > limit * seen):
+            first = left_out[0]
+            raise InputError(
+                f"{self._name} step {self.state.global_step}: images of {count:,} samples could not be read "
+                f"in {seen:,}, more than {self._name}.max_left_out allows ({limit:g}); the latest is "
+                f"{first.id} ({first.detail}). Mend them and run the same command again, or raise the limit"
+            )
 
     # Checkpoints
 
@@ -397,8 +404,8 @@ class StageTrainer(Trainer):
         step = self.state.global_step
         with contextlib.ExitStack() as stack:
             if self.args.should_save:
-                stack.enter_context(saving(self._folder))
                 draft = stack.enter_context(Draft(self._folder, step))
+                stack.enter_context(saving(self._folder))
             self.accelerator.wait_for_everyone()
             self._saving_into = draft_folder(self._folder, step).parent
             try:
@@ -513,19 +520,17 @@ def _fingerprints(model: Any) -> dict[str, int]:
 def _check_frozen(stage: str, before: dict[str, int], after: dict[str, int]) -> None:
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
-            raise InputError(
-                f"{stage}: {name} is frozen, but its weights changed; do not use this checkpoint"
-            )
+            raise InputError(f"{stage}: {name} is frozen, but its weights changed: do not use the result")
 
 
 @contextlib.contextmanager
-def _disk_errors(out: Path) -> Any:
+def _disk_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             raise
         raise InputError(
-            f"{error.filename or out}: {error.strerror}; make room and run the same command again: it goes on "
-            "from the newest checkpoint"
+            f"{error.filename or out}: {error.strerror}; make room and run the same command again, it goes "
+            "on from the newest checkpoint"
         ) from None

@@ -41,7 +41,7 @@ def stage_config(**settings: Any) -> StageConfig:
 
 def write_checkpoint(run: Path, model: ModelConfig, stage: StageConfig, name: str = "finetune") -> Path:
     """Write RUN/NAME/checkpoint-7, in which every weight that trains has moved; returns it."""
-    recipe = Recipe(description="a test", model=model, **{name: stage})  # type: ignore[arg-type]
+    recipe = Recipe(description="a test", model=model, **{name: stage})
     processor = load_processor(model, stage.image_aspect_ratio, get_format(stage.format).template)
     llava = build_model(model, processor, precision=stage.precision, quantization="none", seed=recipe.seed)
     set_trainable(llava, stage, model.projector)
@@ -55,7 +55,9 @@ def write_checkpoint(run: Path, model: ModelConfig, stage: StageConfig, name: st
         step=7,
         total_steps=7,
         recipe=recipe.model_dump(),
-        data=[DataRecord(path="/data/llava_instruct.json", weight=1.0, sha256=hashlib.sha256(b"").hexdigest())],
+        data=[
+            DataRecord(path="/data/llava_instruct.json", weight=1.0, sha256=hashlib.sha256(b"").hexdigest())
+        ],
         parts=[],
         versions=versions(),
         samples=28,

@@ -1,4 +1,4 @@
-"""Tiny language models and vision towers of every family, with tokenizers trained here: nothing is downloaded.
+"""Tiny language models and vision towers of every family, with tokenizers trained here: no downloads.
 
 `language_model("llama")` and `vision_tower("clip")` write one folder a process and give it out again, so
 tests share them; whoever wants to spoil a folder writes one of their own with `write_…`.
@@ -87,7 +87,12 @@ def write_tokenizer(folder: Path, family: str = "llama", *, texts: Sequence[str]
     trained = _sentencepiece_bpe(texts, special) if sentencepiece else _byte_level_bpe(texts, special)
     unknown = {"unk_token": "<unk>"} if "<unk>" in special else {}
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=trained, bos_token=bos, eos_token=eos, pad_token=pad, model_max_length=2048, **unknown
+        tokenizer_object=trained,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        model_max_length=2048,
+        **unknown,
     )
     tokenizer.save_pretrained(folder)
     return tokenizer
@@ -112,12 +117,13 @@ def write_language_model(
     qwen = family.startswith("qwen")
     config = _CONFIGS[family](
         vocab_size=(len(tokenizer) + 127) // 64 * 64 if qwen else len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
+        # Multiples of 64: bitsandbytes quantizes that many weights of a row at once.
+        hidden_size=64,
+        intermediate_size=128,
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        head_dim=8,
+        head_dim=16,
         max_position_embeddings=context,
         tie_word_embeddings=qwen if tied is None else tied,
         bos_token_id=tokenizer.bos_token_id,
@@ -147,16 +153,22 @@ def write_vision_tower(
 
     `whole` writes the model of images and texts, as openai/clip-vit-… and google/siglip-… are published.
     """
-    vision = dict(
-        hidden_size=24,
-        intermediate_size=40,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        image_size=image_size,
-        patch_size=patch_size,
-        initializer_range=0.2,
-    )
-    text = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=16)
+    vision = {
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 2,
+        "image_size": image_size,
+        "patch_size": patch_size,
+        "initializer_range": 0.2,
+    }
+    text = {
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "vocab_size": 16,
+    }
     clip = kind == "clip"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -228,7 +240,7 @@ def _byte_level_bpe(texts: Sequence[str], special: Sequence[str]) -> Tokenizer:
 
 
 def _sentencepiece_bpe(texts: Sequence[str], special: Sequence[str]) -> Tokenizer:
-    """As the published Llama and Vicuna tokenizers are, whose whole text is one word to BPE."""
+    """As the published Llama and Vicuna tokenizers are: no words, the whole text is one to BPE."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(Regex(" "), "▁")]
@@ -253,7 +265,7 @@ def _sentencepiece_bpe(texts: Sequence[str], special: Sequence[str]) -> Tokenize
 
 
 def _words(texts: Sequence[str]) -> Iterator[str]:
-    # Without a pre-tokenizer merges would cross words.
+    # SentencePiece learns no merge that crosses a space.
     for text in texts:
         yield from text.split()
 
