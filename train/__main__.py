@@ -86,7 +86,8 @@ def export(
 @app.command()
 def chat(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="An exported model, a checkpoint-N, or a run's folder.")
+        Path,
+        typer.Argument(metavar="CHECKPOINT", help="An exported model, a checkpoint-N, or a run's folder."),
     ],
     image: Annotated[Path, typer.Option(metavar="FILE", help="The image to talk about.")],
     prompt: Annotated[

@@ -21,14 +21,14 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from train.config import Recipe, differences
+from train.config import Recipe, StageName, differences
 from train.records import InputError
 
 WEIGHTS = "trained.safetensors"
@@ -67,7 +67,7 @@ class PartRecord(_Json):
 class RunRecord(_Json):
     """What a checkpoint belongs to, and how far its run had come. `record.json`."""
 
-    stage: str
+    stage: StageName
     step: int
     total_steps: int
     recipe: dict[str, Any]
@@ -138,8 +138,8 @@ def check_same_run(record: RunRecord, recipe: Recipe, data: Sequence[DataRecord]
             f"{folder}: its recipe is not one this version reads; give another --out, or continue it with "
             f"vitkit {record.versions.get('vitkit', 'as it was')}"
         ) from None
-    names = [name for name, _ in recipe.stages()]
-    later = names[names.index(record.stage) + 1 :] if record.stage in names else []
+    names = get_args(StageName)
+    later = names[names.index(record.stage) + 1 :]
     found = [line for line in differences(recipe, theirs) if re.split("[.:]", line)[0] not in later]
     ours = [(file.sha256, file.weight) for file in data]
     if not found and ours != [(file.sha256, file.weight) for file in record.data]:

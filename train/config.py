@@ -65,7 +65,7 @@ class StageConfig(_Table):
     lora: LoraConfig = LoraConfig()
     """Read where `language_model` is `lora`."""
     quantization: Literal["none", "nf4"] = "none"
-    """`nf4` holds the frozen language model in 4 bits (QLoRA, arXiv 2305.14314); needs LoRA and bitsandbytes."""
+    """`nf4` holds the frozen language model in 4 bits (QLoRA, arXiv 2305.14314): LoRA and bitsandbytes."""
 
     epochs: float = Field(1, gt=0)
     max_steps: int | None = Field(None, ge=1)
@@ -170,7 +170,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def resolve_tiny(model: ModelConfig, run_folder: Path) -> ModelConfig:
-    """The same model with `tiny` as the folders that a run keeps for it: `base/language_model`, `base/vision_tower`."""
+    """The same model with `tiny` as the folders that a run keeps for it under `base`."""
     base = run_folder / "base"
     return model.model_copy(
         update={
@@ -231,7 +231,7 @@ def _first_problem(error: ValidationError) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = _keys_beside(problem["loc"])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.7)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
         return f"unknown key {key}; {hint}"
     if problem["type"] == "missing":

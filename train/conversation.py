@@ -180,11 +180,13 @@ class Encoder:
         """What closes every answer, as text."""
         self.end_token_id: int | None = _special_id(tokenizer, self.ending.strip())
         """The token that closes every answer, for generation to stop at; None in `plain`."""
-        marks = sorted(self.special_tokens.values(), key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, marks)))
-        self._split = re.compile(f"({self._special.pattern})")
+        marks = "|".join(map(re.escape, sorted(self.special_tokens.values(), key=len, reverse=True)))
+        self._split = re.compile(f"({marks})")
         self._names = tokenizer.special_tokens_map
         self._backend, self._unknown_id = _bare(tokenizer.backend_tokenizer)
+        # A unigram model reads the text <0x0A> as the byte it has that name for, which is a newline.
+        reads_bytes = self._backend.token_to_id("<0x0A>") in self._backend.encode("<0x0A>").ids
+        self._control = re.compile(marks + "|<0x[0-9A-F]{2}>" * reads_bytes)
         self._anchor: list[int] = self._backend.encode(".", add_special_tokens=False).ids
         self._anchor_text: str = tokenizer.backend_tokenizer.decode(self._anchor, skip_special_tokens=False)
 
@@ -262,7 +264,7 @@ class Encoder:
                 raise Unfit("empty_question", f"turn {position} says nothing and shows no image")
             else:
                 turn = turn.replace(IMAGE_TOKEN, "\n")
-            found = self._special.search(turn)
+            found = self._control.search(turn)
             if found:
                 raise Unfit(
                     "special_token_in_text",
@@ -375,7 +377,7 @@ def check_labels(encoder: Encoder, turns: Sequence[str], encoded: Encoded) -> st
         if before is None or after is None:
             return f"tokens up to answer {number} do not read as the text they were made of"
         wanted = _normal(answer) + encoder.ending
-        if text[before:after].removeprefix(" ") != wanted:
+        if text[before:after] not in (wanted, " " + wanted):
             return f"answer {number} is {wanted!r}, but {text[before:after]!r} is supervised"
         if not text[:before].endswith(opening):
             return (

@@ -161,19 +161,22 @@ def prepare(
 def check_share(left_out: Sequence[LeftOut], total: int, limit: float, stage: str) -> None:
     """Stop where more than `limit` of `total` samples were left out, or all of them. Raises InputError."""
     count = len(left_out)
-    if count < total and count <= limit * total:
+    if count < total and count / total <= limit:
         return
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in Counter(x.reason for x in left_out).most_common())
     first = "; ".join(
         " ".join(f"{x.file}[{x.record}] {x.id}: {x.reason} ({x.detail})".split()) for x in left_out[:2]
     )
     if count >= total:
-        raise InputError(f"{stage}: none of {total:,} samples can be used ({reasons}): {first}")
+        raise InputError(
+            f"{stage}: none of {total:,} samples can be used ({reasons}): {first}; left_out.jsonl names all"
+        )
     # Rounded up, so that the share that is told does let the run go on.
     share = math.ceil(1000 * count / total) / 1000
     raise InputError(
         f"{stage}: {count:,} of {total:,} samples cannot be used ({reasons}), more than {stage}.max_left_out "
-        f"allows ({limit:g}): {first}; mend them, or go on without them with {stage}.max_left_out={share:g}"
+        f"allows ({limit:g}): {first}; left_out.jsonl names all; mend them, or go on "
+        f"without them with {stage}.max_left_out={share:g}"
     )
 
 

@@ -54,10 +54,11 @@ _CARD = Path(__file__).with_name("model_card.md.jinja")
 _LOSS_STEPS = 20
 """Logged steps that the model card's losses are the mean of."""
 _SHARD = "5GB"
-_MERGE_TOLERANCE = 1e-4
-"""How far merging LoRA may move a layer's output in float32, as a share of the largest."""
+_REWRITE_TOLERANCE = 1e-4
+"""How far merging LoRA, or splitting a linear projector, may move a layer's output in float32, as a share of
+the largest."""
 _LOGITS_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1}
-"""The same of a logit, in the dtype of the export: its rounding, through all layers. Without LoRA it is 0."""
+"""How far either may move a logit, in the dtype of the export: its rounding, through all layers."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class Proof:
     tensors: int
     """Compared bit by bit, after plain `from_pretrained`."""
     lora_merged: bool
-    merge_difference: float
-    """The largest difference of an adapted layer's output, merged and not, in float32, as a share."""
+    projector_split: bool
+    """A linear projector was written as two layers with a ReLU between them, for vLLM."""
+    rewrite_difference: float
+    """How much either moved a layer's output in float32, at most, as a share of the largest."""
     logits: int
     """How many logits were compared."""
     logits_largest: float
@@ -80,7 +83,7 @@ class Proof:
     logits_difference: float
     """The largest absolute difference."""
     logits_tolerance: float
-    """What was allowed; 0 where nothing had to be merged."""
+    """What was allowed; 0 where nothing had to be rewritten."""
     prompts: int
     """Prompts whose token ids are the trainer's own, in every form of calling the processor."""
     images: int
@@ -125,7 +128,9 @@ class _Reference:
     checkpoint: str
     dtype: torch.dtype
     parameters: int
-    merge: float | None
+    lora_merged: bool
+    projector_split: bool
+    rewritten: float
     prompts: list[_Prompt]
     images: list[tuple[str, Image.Image, torch.Tensor]]
     logits: list[torch.Tensor]
@@ -227,6 +232,32 @@ def merge_lora(model: Any) -> float | None:
     return max(differences) if differences else None
 
 
+def split_linear_projector(model: Any) -> float | None:
+    """Write a linear projector W·x + b as W·relu(x) - W·relu(-x) + b, which vLLM reads: it has no `linear`.
+
+    Returns the largest difference that this makes, as `merge_lora` does; None where nothing was done,
+    for the projector has two layers, or is too narrow to hold x twice.
+    """
+    projector = model.model.multi_modal_projector
+    first, second = projector.linear_1, projector.linear_2
+    width = first.in_features
+    if model.config.projector_hidden_act != "linear" or 2 * width > first.out_features:
+        return None
+    inputs = torch.randn(8, width, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = torch.nn.functional.linear(inputs, first.weight.float(), first.bias.float())
+        second.weight.zero_()[:, : 2 * width] = torch.cat([first.weight, -first.weight], dim=1)
+        second.bias.copy_(first.bias)
+        identity = torch.eye(width, dtype=first.weight.dtype)
+        first.weight.zero_()[: 2 * width] = torch.cat([identity, -identity])
+        first.bias.zero_()
+        hidden = torch.relu(inputs @ first.weight.float().T)
+        found = torch.nn.functional.linear(hidden, second.weight.float(), second.bias.float())
+    projector.act = torch.nn.ReLU()
+    model.config.projector_hidden_act = "relu"
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
 _LORA = peft.tuners.lora.LoraLayer
 
 
@@ -242,13 +273,15 @@ def _write(trained: Trained, folder: Path) -> _Reference:
         _cast(model, dtype)
     logits = [_logits(model, processor, prompt) for prompt in prompts]
     model.cpu()
-    merge = merge_lora(model)
-    if merge is not None:
-        if merge > _MERGE_TOLERANCE:
-            raise InputError(
-                f"{trained.name}: merging LoRA moves a layer's output by {merge:.3g} of its largest"
-            )
-        _cast(model, dtype)
+    projector = _original_projector(model, trained.recipe.model, dtype)
+    merged, split = merge_lora(model), split_linear_projector(model)
+    rewritten = max(merged or 0.0, split or 0.0)
+    if rewritten > _REWRITE_TOLERANCE:
+        raise InputError(
+            f"{trained.name}: merging LoRA, or splitting a linear projector, moves a layer's output by "
+            f"{rewritten:.3g} of its largest"
+        )
+    _cast(model, dtype)
     state = _state_dict(model)
     save_torch_state_dict(
         {published_name(name): tensor for name, tensor in state.items()},
@@ -258,7 +291,7 @@ def _write(trained: Trained, folder: Path) -> _Reference:
     )
     _write_config(trained, prompts, folder)
     _write_processor(processor, folder)
-    torch.save(_original_projector(model, trained.recipe.model), folder / PROJECTOR)
+    torch.save(projector, folder / PROJECTOR)
     return _Reference(
         checkpoint=trained.name,
         dtype=dtype,
@@ -266,8 +299,10 @@ def _write(trained: Trained, folder: Path) -> _Reference:
         prompts=prompts,
         images=images,
         logits=logits,
-        merge=merge,
-        tolerance=_LOGITS_TOLERANCE[dtype] * _largest(logits) if adapted else 0.0,
+        lora_merged=merged is not None,
+        projector_split=split is not None,
+        rewritten=rewritten,
+        tolerance=0.0 if merged is None and split is None else _LOGITS_TOLERANCE[dtype] * _largest(logits),
         digests={name: _digest(tensor) for name, tensor in state.items()},
     )
 
@@ -315,8 +350,9 @@ def _prove(folder: Path, reference: _Reference) -> Proof:
         dtype=str(reference.dtype).removeprefix("torch."),
         parameters=reference.parameters,
         tensors=len(digests),
-        lora_merged=reference.merge is not None,
-        merge_difference=reference.merge or 0.0,
+        lora_merged=reference.lora_merged,
+        projector_split=reference.projector_split,
+        rewrite_difference=reference.rewritten,
         logits=sum(logits.numel() for logits in reference.logits),
         logits_largest=_largest(reference.logits),
         logits_difference=difference,
@@ -516,20 +552,19 @@ def _write_processor(processor: Any, folder: Path) -> None:
         processor.save_pretrained(folder)
 
 
-def _original_projector(model: Any, config: ModelConfig) -> dict[str, torch.Tensor]:
+def _original_projector(model: Any, config: ModelConfig, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """The projector as the original code's `build_vision_projector` names it, in the export's dtype."""
     projector = model.model.multi_modal_projector
-    first = {name: weight.detach().clone() for name, weight in projector.linear_1.state_dict().items()}
+    layers = {"0.": projector.linear_1, "2.": projector.linear_2}
     if config.projector == "linear":
-        second = projector.linear_2
-        identity = torch.eye(second.weight.shape[0], dtype=second.weight.dtype)
-        if not torch.equal(second.weight, identity) or (second.bias is not None and second.bias.any()):
+        identity = torch.eye(projector.linear_2.out_features, dtype=projector.linear_2.weight.dtype)
+        if not torch.equal(projector.linear_2.weight, identity) or projector.linear_2.bias.any():
             raise InputError("the projector is called linear, but its second layer is not the identity")
-        return {f"model.mm_projector.{name}": weight for name, weight in first.items()}
-    second_layer = {name: weight.detach().clone() for name, weight in projector.linear_2.state_dict().items()}
+        layers = {"": projector.linear_1}
     return {
-        **{f"model.mm_projector.0.{name}": weight for name, weight in first.items()},
-        **{f"model.mm_projector.2.{name}": weight for name, weight in second_layer.items()},
+        f"model.mm_projector.{number}{name}": weight.detach().to(dtype, copy=True)
+        for number, layer in layers.items()
+        for name, weight in layer.state_dict().items()
     }
 
 

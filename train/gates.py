@@ -105,8 +105,9 @@ def features(
         if tokens != count:
             sample = data.prepared[example.index].sample
             raise InputError(
-                f"{sample.file}: record {sample.record} ({sample.id}): {tokens} image tokens for {count} features of its {len(example.pixel_values)} "
-                f"image(s), {each} an image expected; tower, processor and feature_select do not agree"
+                f"{sample.file}: record {sample.record} ({sample.id}): {tokens} image tokens for {count} "
+                f"features of its {len(example.pixel_values)} image(s), {each} an image expected; "
+                "tower, processor and feature_select do not agree"
             )
     return f"{each} image tokens for {each} features, sample by sample"
 
@@ -128,12 +129,15 @@ def packing_isolation(model: Any, examples: list[Example], stage: StageConfig) -
             for ids in (first.input_ids, other_ids)]  # fmt: skip
     scale = float(rows[0].abs().max())
     if not torch.isfinite(rows[0]).all():
-        raise InputError("the model's first logits are not finite: a weight or a pixel value is no finite number")
+        raise InputError(
+            "the model's first logits are not finite: a weight or a pixel value is no finite number"
+        )
     moved = float((rows[0] - rows[1]).abs().max())
     if moved > _PACKING_TOLERANCE * scale:
         raise InputError(
-            f"packed samples see each other: the logits of one move by {moved:.3g} (of {scale:.3g}) when the one "
-            "before it changes; text_config.use_cache must be False and the attention must honour position_ids"
+            f"packed samples see each other: the logits of one move by {moved:.3g} (of {scale:.3g}) when "
+            "the one before it changes; text_config.use_cache must be False and the attention must honour "
+            "position_ids"
         )
     return "a packed sample's logits do not move when the one before it changes"
 
@@ -146,7 +150,7 @@ def trainable(model: Any, stage: StageConfig, projector: str) -> str:
 
 
 def one_batch(model: Any, batch: dict[str, Any], stage: StageConfig) -> str:
-    """The largest batch goes forward and back: a finite loss, a gradient for all that trains, none for the rest."""
+    """The largest batch goes forward and back: finite, a gradient for what trains and nothing else."""
     inputs = {
         key: value.to(model.device)
         for key, value in batch.items()
@@ -155,7 +159,9 @@ def one_batch(model: Any, batch: dict[str, Any], stage: StageConfig) -> str:
     with _autocast(model, stage):
         loss = model(**inputs).loss
     if not torch.isfinite(loss):
-        raise InputError(f"the first loss is not finite ({loss.item()}): a weight or a pixel value is no finite number")
+        raise InputError(
+            f"the first loss is not finite ({loss.item()}): a weight or a pixel value is no finite number"
+        )
     loss.backward()
     shows_images = "pixel_values" in inputs
     for name, weight in model.named_parameters():

@@ -36,34 +36,22 @@ class ImageStore:
 
     A name is a path relative to the folder, or the name of a tar's member. Members are found in an index
     made once, and read by position, so that forked and spawned workers may all use one store. Where a
-    tar and the folder both hold a name, the tar's is read.
+    tar and the folder both hold a name, the tar's is read; where two tars do, neither is.
 
-    Raises InputError for a folder that is not there, and a tar that is compressed, broken, or holds a
-    name that another holds too.
+    Raises InputError for a folder that is not there, and for a tar that is compressed or broken.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._tars: list[Path] = []
         self._members: dict[str, tuple[int, int, int]] = {}  # name: number of the tar, offset, size
+        self._ambiguous: dict[str, str] = {}
         self._descriptors: dict[int, int] = {}
         self._hint = ""
-        try:
-            if root.is_dir():
-                inside = sorted(root.iterdir())
-            elif root.exists():
-                inside = []
-            else:
-                raise InputError(f"{root}: no such folder of images; check the path")
-        except OSError as error:
-            raise InputError(f"{root}: cannot be read ({error.strerror}); check its permissions") from None
         if root.is_dir():
-            for path in inside:
-                if path.suffix == ".tar" and path.is_file():
-                    self._index(path)
-                elif path.name.endswith(COMPRESSED_TARS) and not self._hint:
-                    # Often just the download that the folder was unpacked from, so no error by itself.
-                    self._hint = f"; {path.name} is compressed and not looked into: unpack it"
+            self._index_folder()
+        elif not root.exists():
+            raise InputError(f"{root}: no such folder of images; check the path")
         elif root.name.endswith(COMPRESSED_TARS):
             raise InputError(f"{root}: is compressed: images are read from plain .tar files; unpack it first")
         elif root.suffix == ".tar" and root.is_file():
@@ -82,55 +70,24 @@ class ImageStore:
     def check(self, name: str) -> None:
         """Read the image's header alone: it is there, of a known format and of bearable size.
 
-        Raises Unfit: missing_image, unsafe_path, corrupt_image, too_large_image.
+        Raises Unfit: missing_image, ambiguous_image, unsafe_path, corrupt_image, too_large_image.
         """
-        with self._open(name):
+        with _opened(name, self._bytes_of(name)):
             pass
 
     def load(self, name: str) -> Image.Image:
-        """The image decoded, as RGB.
-
-        Transparent pixels lie on white, as vLLM shows them; more than 8 bits of grey are scaled (see
-        `_eight_bits`); of an animation, the first frame. EXIF's orientation is not applied: annotations
-        give boxes in the pixels as stored.
+        """The image decoded, as RGB; see `read_image`.
 
         Raises Unfit as `check` does; corrupt_image here also says that the pixels cannot be decoded.
         """
-        with self._open(name) as image:
-            image.load()
-            if image.mode == "F" or image.mode.startswith("I"):
-                image = _eight_bits(image)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                page = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(page, image)
-            return image.convert("RGB")
-
-    @contextmanager
-    def _open(self, name: str) -> Iterator[Image.Image]:
-        """The image with its header read. Whatever goes wrong inside the block is the image's fault."""
-        with self._bytes_of(name) as file:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # the size is checked below, and told once
-                    with Image.open(file, formats=FORMATS) as image:
-                        _check_size(name, image.size)
-                        yield image
-            except Unfit:
-                raise
-            except Image.DecompressionBombError:
-                raise Unfit("too_large_image", f"{name}: over {2 * MAX_PIXELS:,} pixels") from None
-            except UnidentifiedImageError:
-                known = ", ".join(FORMATS)
-                raise Unfit("corrupt_image", f"{name}: is no image of a known format ({known})") from None
-            except Exception as error:  # decoders raise all sorts: OSError, SyntaxError, struct.error, …
-                what = " ".join(str(error).split()) or type(error).__name__
-                raise Unfit("corrupt_image", f"{name}: cannot be decoded ({what})") from None
+        return _decoded(name, self._bytes_of(name))
 
     def _bytes_of(self, name: str) -> BinaryIO:
         path = posixpath.normpath(name)
         if posixpath.isabs(path) or path == ".." or path.startswith("../"):
             raise Unfit("unsafe_path", f"{name}: leads out of the image folder")
+        if path in self._ambiguous:
+            raise Unfit("ambiguous_image", f"{name}: {self._ambiguous[path]}, and either may be meant")
         member = self._members.get(path)
         try:
             if member is not None:
@@ -138,12 +95,7 @@ class ImageStore:
                 return io.BufferedReader(_Part(self._descriptor(tar), offset, size))
             if not self.root.is_dir():
                 raise Unfit("missing_image", f"{name}: is not in {self.root}")
-            # Without O_NONBLOCK a named pipe would be waited for.
-            descriptor = os.open(self.root / path, os.O_RDONLY | os.O_NONBLOCK)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.close(descriptor)
-                raise Unfit("missing_image", f"{name}: is not a regular file")
-            return os.fdopen(descriptor, "rb")
+            return _regular_file(name, self.root / path)
         except FileNotFoundError:
             raise Unfit("missing_image", f"{name}: is not in {self.root}{self._hint}") from None
         except OSError as error:
@@ -158,6 +110,20 @@ class ImageStore:
             self._descriptors[tar] = os.open(self._tars[tar], os.O_RDONLY)
         return self._descriptors[tar]
 
+    def _index_folder(self) -> None:
+        try:
+            tars = sorted(p for p in self.root.iterdir() if p.name.endswith((".tar", *COMPRESSED_TARS)))
+        except OSError as error:
+            raise InputError(
+                f"{self.root}: cannot be read ({error.strerror}); check the permissions"
+            ) from None
+        for path in tars:
+            if path.suffix != ".tar":
+                # Often just the download that the folder was unpacked from, so no error by itself.
+                self._hint = f"; {path.name} is compressed and not looked into: unpack it"
+            elif path.is_file():
+                self._index(path)
+
     def _index(self, path: Path) -> None:
         number = len(self._tars)
         self._tars.append(path)
@@ -170,16 +136,72 @@ class ImageStore:
                     name = posixpath.normpath(member.name)
                     held = self._members.get(name)
                     if held is not None and held[0] != number:
-                        raise InputError(
-                            f"{path}: holds {name}, and so does {self._tars[held[0]]}; names must tell "
-                            f"images apart, so keep one"
-                        )
+                        self._ambiguous[name] = f"is in {self._tars[held[0]].name} and in {path.name}"
                     self._members[name] = (number, member.offset_data, member.size)
-
         except tarfile.TarError as error:
             raise InputError(f"{path}: is not a whole, uncompressed tar ({error}); make it again") from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def read_image(path: Path) -> Image.Image:
+    """One image file decoded, as RGB, the way training sees it.
+
+    Transparent pixels lie on white, as vLLM shows them; more than 8 bits of grey are scaled (see
+    `_eight_bits`); of an animation, the first frame. EXIF's orientation is not applied: annotations give
+    boxes in the pixels as stored.
+
+    Raises Unfit: missing_image, corrupt_image, too_large_image.
+    """
+    name = str(path)
+    try:
+        file = _regular_file(name, path)
+    except (OSError, ValueError) as error:
+        raise Unfit("missing_image", f"{name!a}: cannot be read ({error})") from None
+    return _decoded(name, file)
+
+
+def _regular_file(name: str, path: Path) -> BinaryIO:
+    # Without O_NONBLOCK a named pipe would be waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unfit("missing_image", f"{name}: is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+@contextmanager
+def _opened(name: str, file: BinaryIO) -> Iterator[Image.Image]:
+    """The image with its header read. Whatever goes wrong inside the block is the image's fault."""
+    with file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the size is checked below, and told once
+                with Image.open(file, formats=FORMATS) as image:
+                    _check_size(name, image.size)
+                    yield image
+        except Unfit:
+            raise
+        except Image.DecompressionBombError:
+            raise Unfit("too_large_image", f"{name}: over {2 * MAX_PIXELS:,} pixels") from None
+        except UnidentifiedImageError:
+            known = ", ".join(FORMATS)
+            raise Unfit("corrupt_image", f"{name}: is no image of a known format ({known})") from None
+        except Exception as error:  # decoders raise all sorts: OSError, SyntaxError, struct.error, …
+            what = " ".join(str(error).split()) or type(error).__name__
+            raise Unfit("corrupt_image", f"{name}: cannot be decoded ({what})") from None
+
+
+def _decoded(name: str, file: BinaryIO) -> Image.Image:
+    with _opened(name, file) as image:
+        image.load()
+        if image.mode == "F" or image.mode.startswith("I"):
+            image = _eight_bits(image)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            page = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(page, image)
+        return image.convert("RGB")
 
 
 class _Part(io.RawIOBase):
@@ -223,9 +245,12 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits, its lowest value black and its highest white.
 
     Pillow's own conversion clips at 255, which turns a radiograph white. Scanners use 10 to 16 of 16
-    bits, so the image's own range decides, as in MIMIC-CXR-JPG (arXiv 1901.07042).
+    bits, so the image's own range decides, as in MIMIC-CXR-JPG (arXiv 1901.07042). NaN is black.
     """
-    values = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = values.min(), values.max()
-    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.round(scaled).astype(np.uint8))
+    values = np.asarray(image).astype(np.float64)
+    known = np.isfinite(values)
+    low, high = values.min(where=known, initial=np.inf), values.max(where=known, initial=-np.inf)
+    grey = np.zeros(values.shape, dtype=np.uint8)
+    if low < high:
+        grey[known] = np.round((values[known] - low) * (255 / (high - low)))
+    return Image.fromarray(grey)

@@ -1,4 +1,4 @@
-"""The order of things: recipe, samples, base, encoding, then for each stage model, gates, training; export."""
+"""The order of things: recipe, samples, encoding; for each stage model, gates, training; then export."""
 
 from __future__ import annotations
 
@@ -14,9 +14,18 @@ import torch
 from train import chat as chatting
 from train import export as exporting
 from train import terminal
-from train.checkpoint import load_projector, newest_complete, read_record
+from train.checkpoint import check_same_run, hash_data, load_projector, newest_complete, read_record
 from train.collate import Collator
-from train.config import TINY, ModelConfig, Recipe, RunConfig, StageConfig, StageName, load_recipe, resolve_tiny
+from train.config import (
+    TINY,
+    ModelConfig,
+    Recipe,
+    RunConfig,
+    StageConfig,
+    StageName,
+    load_recipe,
+    resolve_tiny,
+)
 from train.conversation import Encoder, get_format
 from train.dataset import (
     DataFile,
@@ -29,6 +38,7 @@ from train.dataset import (
 )
 from train.gates import run_gates
 from train.images import ImageStore
+from train.logs import quiet
 from train.model import build_model, context_length, features_per_image, image_size, load_processor
 from train.records import InputError, LeftOut, Sample
 from train.stages import set_trainable
@@ -68,40 +78,46 @@ def run(config: RunConfig) -> bool:
     Returns False when a signal ended it early, with everything kept.
     Raises InputError when something given cannot be used, before anything is trained where it can be known.
     """
+    quiet()
     recipe = load_recipe(config.recipe, config.overrides)
     sources = {name: _source(config, recipe, name) for name, _ in recipe.stages()}
     with _own_folder(config.out), StopRequest() as stop:
         terminal.say_recipe(config.recipe, recipe, config.out)
+        trained = {
+            name: _trained_before(name, recipe, source, config.out) for name, source in sources.items()
+        }
         samples = {name: _read(name, source) for name, source in sources.items()}
         model_config = _base(recipe, config.out, [item for kept, _ in samples.values() for item in kept])
         # Both stages' data before either trains: what is wrong with the second shows now, not in a day.
         work = [
-            _prepare(name, stage, sources[name], *samples[name], model_config, config.out)
+            _prepare(name, stage, sources[name], *samples[name], model_config, config.out, recipe.workers)
             for name, stage in recipe.stages()
         ]
         for item in work:
             if stop.requested:
                 terminal.say_interrupted(item.name, None)
                 return False
-            result = _train(item, recipe, model_config, config.out, stop)
+            result = _train(item, recipe, model_config, config.out, trained, stop)
+            trained[item.name] = result.checkpoint
             if result.interrupted:
                 terminal.say_interrupted(item.name, result.checkpoint)
                 return False
-        last = newest_complete(config.out / work[-1].name)
-        assert last is not None, "a finished stage has a checkpoint"
-        proof = exporting.export(last, config.out / MODEL)
+        assert result.checkpoint is not None, "a finished stage has a checkpoint"
+        proof = exporting.export(result.checkpoint, config.out / MODEL)
     terminal.say_done(config.out / MODEL, exporting.describe(proof), config.out / "log.jsonl")
     return True
 
 
 def export_checkpoint(checkpoint: Path, out: Path) -> None:
     """Write a checkpoint as a model of its own, and say what was proved of it."""
+    quiet()
     proof = exporting.export(checkpoint, out)
     terminal.say_export(out, exporting.describe(proof))
 
 
 def chat(checkpoint: Path, image: Path, prompt: str | None, max_new_tokens: int) -> None:
     """Answer one question about an image, or as many as are typed."""
+    quiet()
     chatting.chat(checkpoint, image, prompt, max_new_tokens)
 
 
@@ -117,6 +133,14 @@ def _source(config: RunConfig, recipe: Recipe, name: StageName) -> Source:
         raise InputError(f"{option} is missing: recipe {config.recipe} has the stage {name} ({hint})")
     images = config.align_images or config.images if name == "align" else config.images
     return Source(tuple(parse_data_file(text) for text in texts), images)
+
+
+def _trained_before(name: StageName, recipe: Recipe, source: Source, out: Path) -> Path | None:
+    """The stage's newest complete checkpoint, which must be of this recipe and this data."""
+    checkpoint = newest_complete(out / name)
+    if checkpoint is not None:
+        check_same_run(read_record(checkpoint), recipe, hash_data(source.files), checkpoint)
+    return checkpoint
 
 
 def _read(name: StageName, source: Source) -> tuple[list[Sample], list[LeftOut]]:
@@ -140,14 +164,15 @@ def _prepare(
     left_out: list[LeftOut],
     config: ModelConfig,
     out: Path,
+    workers: int,
 ) -> Work:
     conversation_format = get_format(stage.format)
     processor = load_processor(config, stage.image_aspect_ratio, conversation_format.template)
     longest = context_length(config)
     if stage.max_length > longest:
         raise InputError(
-            f"{name}.max_length is {stage.max_length}, but {config.language_model} has a context of {longest}: "
-            f"set {name}.max_length={longest} or less"
+            f"{name}.max_length is {stage.max_length}, but {config.language_model} has a context of "
+            f"{longest}: set {name}.max_length={longest} or less"
         )
     encoder = Encoder(
         processor.tokenizer,
@@ -162,7 +187,7 @@ def _prepare(
         raise InputError(f"{option} is missing: {source.files[0].path} has images")
     store = ImageStore(source.images) if source.images is not None else None
     needs_images = stage.language_model == "frozen"
-    prepared, unfit = prepare(samples, encoder, store, name, needs_images=needs_images)
+    prepared, unfit = prepare(samples, encoder, store, name, needs_images=needs_images, workers=workers)
     left_out = left_out + unfit
     append_left_out(out / LEFT_OUT, left_out)
     terminal.say_data(name, len(prepared), sum(item.dropped_turns for item in prepared), left_out)
@@ -171,8 +196,15 @@ def _prepare(
     return Work(name, stage, source, processor, encoder, data)
 
 
-def _train(item: Work, recipe: Recipe, config: ModelConfig, out: Path, stop: StopRequest) -> StageResult:
-    before = newest_complete(out / item.name)
+def _train(
+    item: Work,
+    recipe: Recipe,
+    config: ModelConfig,
+    out: Path,
+    trained: dict[StageName, Path | None],
+    stop: StopRequest,
+) -> StageResult:
+    before = trained[item.name]
     if before is not None:
         record = read_record(before)
         if record.step >= record.total_steps:
@@ -186,8 +218,8 @@ def _train(item: Work, recipe: Recipe, config: ModelConfig, out: Path, stop: Sto
         quantization=stage.quantization,
         seed=recipe.seed,
     )
-    aligned = newest_complete(out / "align") if item.name == "finetune" and recipe.align else None
-    if aligned is not None:
+    aligned = trained.get("align")
+    if item.name == "finetune" and aligned is not None:
         load_projector(model, aligned)
     parts = set_trainable(model, stage, config.projector, recipe.seed)
     terminal.say_stage(item.name, stage, parts)
@@ -233,7 +265,8 @@ def _own_folder(out: Path) -> Iterator[None]:
         foreign = [name for name in names if name not in _OURS and not name.startswith(".")]
         if foreign:
             raise InputError(
-                f"--out {out} holds {foreign[0]!r}, which no run of ours wrote; name an empty folder, or one to continue"
+                f"--out {out} holds {foreign[0]!r}, which no run of ours wrote; name an empty folder, or one "
+                "to continue"
             )
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -244,5 +277,7 @@ def _own_folder(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"--out {out} is in use by another run; wait for it, or name another folder") from None
+            raise InputError(
+                f"--out {out} is in use by another run; wait for it, or name another folder"
+            ) from None
         yield

@@ -37,7 +37,8 @@ def say_data(stage: str, used: int, dropped_turns: int, left_out: Sequence[LeftO
         text += f", {dropped_turns:,} turns cut from long ones"
     if left_out:
         reasons = Counter(item.reason for item in left_out)
-        text += f"; {len(left_out):,} left out ({', '.join(f'{n:,} {reason}' for reason, n in reasons.most_common())})"
+        named = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+        text += f"; {len(left_out):,} left out ({named})"
     _out.print(escape(text))
 
 
@@ -78,4 +79,5 @@ def say_done(model: Path, proof: str, log: Path) -> None:
     _out.print()
     _out.print(f"[bold]Done.[/] The model is in {escape(str(model))}: {escape(proof)}")
     _out.print(f"The curves are in {escape(str(log))}, and for TensorBoard beside it.")
-    _out.print(f"Talk to it:  python -m train chat {escape(str(model))} --image FILE --prompt 'What is in the image?'")
+    command = f"python -m train chat {model} --image FILE --prompt 'What is in the image?'"
+    _out.print(f"Talk to it:  {escape(command)}")

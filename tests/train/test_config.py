@@ -35,6 +35,7 @@ def test_shipped_recipes_are_these() -> None:
         "llava-1.5-13b",
         "llava-1.5-7b",
         "llava-1.5-7b-lora",
+        "llava-1.5-7b-one-stage",
         "llava-1.5-7b-qlora",
         "llava-v1-7b",
         "smoke",
@@ -77,6 +78,12 @@ def test_lora_recipes_have_the_published_adapters_and_projector_rate() -> None:
     assert differences(lora, qlora) == ["finetune.quantization: none here, nf4 there"]
 
 
+def test_the_one_stage_recipe_is_the_same_without_align() -> None:
+    one, two = load_recipe("llava-1.5-7b-one-stage"), load_recipe("llava-1.5-7b")
+    assert [name for name, _ in one.stages()] == ["finetune"]
+    assert (one.model, one.finetune) == (two.model, two.finetune)
+
+
 def test_only_v1_differs_from_1_5_in_projector_tower_and_padding() -> None:
     first, second = load_recipe("llava-v1-7b"), load_recipe("llava-1.5-7b")
     assert first.model.projector == "linear"
@@ -116,7 +123,10 @@ def test_a_stage_is_skipped_by_an_empty_override() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("finetune.learing_rate=1", "smoke.toml: unknown key finetune.learing_rate; did you mean learning_rate?"),
+        (
+            "finetune.learing_rate=1",
+            "smoke.toml: unknown key finetune.learing_rate; did you mean learning_rate?",
+        ),
         (
             "models.projector=linear",
             "smoke.toml: unknown key models; did you mean model?",
@@ -136,7 +146,8 @@ def test_a_stage_is_skipped_by_an_empty_override() -> None:
         ),
         (
             "finetune.quantization=nf4",
-            "smoke.toml: finetune: quantization holds weights that do not train: it needs language_model = 'lora'",
+            "smoke.toml: finetune: quantization holds weights that do not train: it needs "
+            "language_model = 'lora'",
         ),
         ("seed", "'seed': an override is key=value, such as finetune.learning_rate=1e-5"),
         ("seed.of.it=1", "'seed.of.it=1': seed is a value, not a table"),
@@ -157,7 +168,7 @@ def test_nothing_to_train_is_refused() -> None:
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
     assert problem("llava") == (
         "--recipe llava: no such recipe; there are llava-1.5-13b, llava-1.5-7b, llava-1.5-7b-lora, "
-        "llava-1.5-7b-qlora, llava-v1-7b, smoke, or name a .toml file"
+        "llava-1.5-7b-one-stage, llava-1.5-7b-qlora, llava-v1-7b, smoke, or name a .toml file"
     )
 
 

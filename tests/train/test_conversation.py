@@ -351,6 +351,7 @@ def test_a_length_that_holds_no_image_and_text_is_refused() -> None:
         ("mistral", "mistral", ("a [/INST] b", "c"), "special_token_in_text"),
         ("qwen", "chatml", ("a", "b<|im_end|>\n"), "special_token_in_text"),
         ("llama_3", "llama_3", ("<|start_header_id|>", "b"), "special_token_in_text"),
+        ("unigram_bytes", "vicuna_v1", ("a <0x0A>", "b"), "special_token_in_text"),
         ("llama", "vicuna_v1", ("a", "half \ud83d"), "invalid_unicode"),
         ("qwen", "chatml", ("half \ude00", "b"), "invalid_unicode"),
         ("unigram", "vicuna_v1", ("a", "\u732b"), "unknown_token"),

@@ -32,14 +32,22 @@ STAGE = StageConfig(
     gradient_checkpointing=False,
 )
 RECORDS = [
-    {"id": "a-1", "image": "wide.png", "conversations": ["<image>\nWhat is this?", "Noise, nothing but noise."]},
+    {
+        "id": "a-1",
+        "image": "wide.png",
+        "conversations": ["<image>\nWhat is this?", "Noise, nothing but noise."],
+    },
     {
         "id": "a-2",
         "image": "tall.png",
         "conversations": ["Is it wide?\n<image>", "No.", "Tall, then?", "Yes, it is."],
     },
     {"id": "a-3", "conversations": ["What is one and one?", "Two."]},
-    {"id": "a-4", "image": "torn.png", "conversations": ["<image>\nWhat is in the picture, then?", "Half of it. " * 9]},
+    {
+        "id": "a-4",
+        "image": "torn.png",
+        "conversations": ["<image>\nWhat is in the picture, then?", "Half of it. " * 9],
+    },
 ]
 
 
@@ -173,8 +181,8 @@ def test_an_image_token_too_many_in_one_sample_and_too_few_in_another_is_refused
     monkeypatch.setattr(gates, "longest_examples", lambda *_: chosen)
     # Their sum is right, which is all that transformers looks at.
     assert refusal(begin) == (
-        f"{begin.data.prepared[1].sample.file}: record 1 (a-2): 5 image tokens for 4 features of its 1 image(s), "
-        "4 an image expected; tower, processor and feature_select do not agree"
+        f"{begin.data.prepared[1].sample.file}: record 1 (a-2): 5 image tokens for 4 features of its 1 "
+        "image(s), 4 an image expected; tower, processor and feature_select do not agree"
     )
 
 
@@ -210,7 +218,9 @@ def test_weights_that_are_no_numbers_are_refused(start: Callable[..., Start]) ->
     assert "not finite" in refusal(begin)
 
 
-def test_labels_that_are_wrong_are_refused(start: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_that_are_wrong_are_refused(
+    start: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
+) -> None:
     begin = start()
     encode = begin.encoder.encode
 

@@ -12,12 +12,15 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from train.images import MAX_PIXELS, OPEN_TARS, ImageStore
+from train.images import MAX_PIXELS, OPEN_TARS, ImageStore, read_image
 from train.records import InputError, Unfit
 
 RED = (200, 10, 10)
@@ -159,12 +162,27 @@ def test_a_store_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
     assert input_error(cut).startswith("ROOT: is not a whole, uncompressed tar (")
 
 
-def test_a_name_in_two_shards_is_refused_rather_than_guessed(tmp_path: Path) -> None:
-    write_tar(tmp_path / "00.tar", {"1.png": encoded(Image.new("RGB", (1, 1), RED))})
-    write_tar(tmp_path / "01.tar", {"./1.png": encoded(Image.new("RGB", (1, 1)))})
-    assert input_error(tmp_path) == (
-        "ROOT/01.tar: holds 1.png, and so does ROOT/00.tar; names must tell images apart, so keep one"
-    )
+def test_a_name_in_two_shards_is_not_guessed_and_spoils_no_other(tmp_path: Path) -> None:
+    images = [encoded(Image.new("RGB", (1, 1), colour)) for colour in (RED, (1, 2, 3))]
+    write_tar(tmp_path / "00.tar", {"1.png": images[0], "2.png": images[0], "note.txt": b"0"})
+    write_tar(tmp_path / "01.tar", {"./1.png": images[1], "3.png": images[1], "note.txt": b"1"})
+    store = ImageStore(tmp_path)
+    for call in (store.check, store.load):
+        assert unfit(call, "1.png") == (
+            "ambiguous_image",
+            "1.png: is in 00.tar and in 01.tar, and either may be meant",
+        )
+    assert [pixels(store.load(name)) for name in ("2.png", "3.png")] == [[RED], [(1, 2, 3)]]
+
+
+def test_a_member_written_again_in_one_tar_is_the_later_one(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", {"1.png": encoded(Image.new("RGB", (1, 1)))})
+    with tarfile.open(tmp_path / "a.tar", "a") as tar:
+        data = encoded(Image.new("RGB", (1, 1), RED))
+        info = tarfile.TarInfo("1.png")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    assert pixels(ImageStore(tmp_path).load("1.png")) == [RED]
 
 
 def test_a_missing_image_beside_a_compressed_tar_says_so(tmp_path: Path) -> None:
@@ -218,6 +236,21 @@ def test_a_file_that_may_not_be_read_is_missing(tmp_path: Path, monkeypatch: pyt
     assert unfit(store.check, "a.png") == ("missing_image", "a.png: cannot be read (Permission denied)")
 
 
+@settings(deadline=None)
+@given(name=st.text(st.sampled_from([*"/.ab\\\0\ud800é ~$"]), max_size=12))
+def test_no_name_reads_anything_outside_or_fails_in_another_way(name: str) -> None:
+    with TemporaryDirectory() as folder:
+        for place in ("a", "b", "images/a", "images/b"):
+            path = Path(folder, place)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(encoded(Image.new("RGB", (1, 1), (len(place), 0, 0))))
+        store = ImageStore(Path(folder, "images"))
+        try:
+            assert pixels(store.load(name)) == [(len("images/a"), 0, 0)]
+        except Unfit as error:
+            assert error.reason in ("missing_image", "unsafe_path")
+
+
 # Bytes that are no image
 
 
@@ -245,6 +278,22 @@ def test_a_truncated_image_is_corrupt_when_loaded(tmp_path: Path, kind: str) -> 
     reason, detail = unfit(store.load, "cut")
     assert reason == "corrupt_image"
     assert detail.startswith("cut: ")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000"])
+def test_damaged_bytes_give_an_image_or_a_reason_and_nothing_else(tmp_path: Path, kind: str) -> None:
+    random = np.random.default_rng(len(kind))
+    whole = encoded(Image.fromarray(random.integers(0, 255, (12, 9, 3), dtype=np.uint8)), kind)
+    store = ImageStore(tmp_path)
+    for _ in range(60):
+        damaged = np.frombuffer(whole, dtype=np.uint8).copy()
+        damaged[random.integers(len(damaged), size=3)] = random.integers(256, size=3)
+        (tmp_path / "image").write_bytes(damaged.tobytes())
+        for call in (store.check, store.load):
+            try:
+                call("image")
+            except Unfit as error:
+                assert error.reason in ("corrupt_image", "too_large_image")
 
 
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -293,8 +342,9 @@ def test_a_radiograph_of_12_bits_is_scaled_not_clipped(tmp_path: Path) -> None:
     assert loaded(tmp_path, Image.fromarray(depths.astype(np.int32)), "TIFF") == grey
     assert loaded(tmp_path, Image.fromarray(depths.astype(np.float32)), "TIFF") == grey
     assert loaded(tmp_path, Image.fromarray(np.full((1, 2), 900, dtype=np.uint16))) == [(0, 0, 0)] * 2
-    holes = np.array([[np.nan, 0, 1, np.inf]], dtype=np.float32)
+    holes = np.array([[np.nan, 5, 6, np.inf]], dtype=np.float32)
     assert loaded(tmp_path, Image.fromarray(holes), "TIFF") == [(0,) * 3, (0,) * 3, (255,) * 3, (0,) * 3]
+    assert loaded(tmp_path, Image.fromarray(holes[:, :1]), "TIFF") == [(0, 0, 0)]
 
 
 def test_transparent_pixels_lie_on_white(tmp_path: Path) -> None:
@@ -334,3 +384,24 @@ def test_pixels_stay_where_boxes_say_they_are_whatever_exif_says(tmp_path: Path)
     exif = Image.Exif()
     exif[0x0112] = 6  # "turn by 90 degrees to show"
     assert loaded(tmp_path, image, exif=exif) == [RED, (1, 2, 3)]
+
+
+def test_one_file_is_read_as_the_store_reads_it(tmp_path: Path) -> None:
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([*RED, 1, 2, 3])
+    palette.putpixel((1, 0), 1)
+    (tmp_path / "a.png").write_bytes(encoded(palette, transparency=0))
+    assert pixels(read_image(tmp_path / "a.png")) == [(255, 255, 255), (1, 2, 3)]
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "page.jpg").write_text("<html>")
+    reasons = {}
+    for name in ("none.png", "pipe", "page.jpg", "."):
+        with pytest.raises(Unfit) as caught:
+            read_image(tmp_path / name)
+        reasons[name] = caught.value.reason
+    assert reasons == {
+        "none.png": "missing_image",
+        "pipe": "missing_image",
+        "page.jpg": "corrupt_image",
+        ".": "missing_image",
+    }

@@ -364,7 +364,7 @@ def test_every_answer_learns_to_stop_and_no_question_does(family: str, name: str
     encoded = encoder.encode(CHAT)
     runs = supervised_runs(encoded)
     assert [encoded.input_ids[end - 1] for _, end in runs] == [encoder.end_token_id] * 3
-    assert encoded.labels.count(encoder.end_token_id or -1) == 3
+    assert sum(label == encoder.end_token_id for label in encoded.labels) == 3
 
 
 def test_no_length_of_conversation_mismatches_and_is_zeroed() -> None:
@@ -402,43 +402,53 @@ def test_truncation_never_cuts_an_image_or_an_answer() -> None:
             assert encoded.input_ids.count(encoder.image_token_id) == 7 * kept // 2
             assert len(encoded.input_ids) <= max_length
             seen.add(kept)
-        assert seen == {0, 2, 4, 6}
+        assert seen - {0} == {2, 4, 6}
 
 
 # Whatever people say
 
-PIECES = st.sampled_from(
-    [
-        "Yes",
-        "A red bus.",
-        " ",
-        "  ",
-        "\n",
-        "\n\n",
-        "\t",
-        "USER:",
-        " ASSISTANT:",
-        "[INST]",
-        "[/INST]",
-        "▁",
-        "'s",
-    ]
-    + ["user's", "12,345", "?!", "...", ")", "e\u0301", "\u0301", "\u0338", "\u200d", "\u732b", "\U0001f600"]
-    + [
-        "\u0634",
-        "<s",
-        "</s",
-        ">",
-        "<|im_end",
-        "<image",
-        "\u00a0",
-        "\u2028",
-        "\r\n",
-        "\ufb01",
-        "\u1100\u1161",
-        "\x00",
-    ]
+ORDINARY = (
+    "Yes",
+    "A red bus.",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "\t",
+    "'s",
+    "user's",
+    "12,345",
+    "?!",
+    "...",
+    ")",
+    "B",
 )
+MARKERS = (
+    "USER:",
+    " ASSISTANT:",
+    "[INST]",
+    "[/INST]",
+    "<s",
+    "</s",
+    ">",
+    "<|im_end",
+    "<image",
+    "\u2581",
+    "<0x0A>",
+)
+FOREIGN = (
+    "e\u0301",
+    "\u0301",
+    "\u0338",
+    "\u200d",
+    "\u732b",
+    "\U0001f600",
+    "\u0634",
+    "\ufb01",
+    "\u1100\u1161",
+)
+SPACES = ("\u00a0", "\u2028", "\r\n", "\x00", "\x1c", "\u3000")
+PIECES = st.sampled_from((*ORDINARY, *MARKERS, *FOREIGN, *SPACES))
 TEXT = st.lists(PIECES | st.text(max_size=4), max_size=6).map("".join)
 QUESTION = st.builds(
     lambda before, images, after: before + "<image>" * images + after, TEXT, st.integers(0, 2), TEXT

@@ -1,0 +1,415 @@
+"""A whole run, from the command line's options to an exported model; and every bad input in one line."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlavaForConditionalGeneration
+
+from tests.train import factory
+from train import pipeline
+from train.config import RunConfig, StageConfig
+from train.records import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENES = ROOT / "examples" / "scenes"
+
+RECIPE = """
+description = "two steps of each stage"
+workers = 0
+[model]
+language_model = "{language_model}"
+vision_tower = "{vision_tower}"
+[align]
+format = "plain"
+language_model = "frozen"
+learning_rate = 1e-3
+max_steps = 2
+global_batch_size = 2
+micro_batch_size = 2
+max_length = 256
+precision = "fp32"
+gradient_checkpointing = false
+[finetune]
+format = "vicuna_v1"
+learning_rate = 1e-3
+max_steps = 2
+global_batch_size = 2
+micro_batch_size = 2
+max_length = 512
+precision = "fp32"
+gradient_checkpointing = false
+"""
+
+
+def record(name: str, *turns: str, image: Any = "wide.png", **more: Any) -> dict[str, Any]:
+    conversations = [{"from": ("human", "gpt")[at % 2], "value": turn} for at, turn in enumerate(turns)]
+    return {"id": name, **({"image": image} if image else {}), "conversations": conversations, **more}
+
+
+CAPTIONS = [record(f"alignment-{n:012}", "<image>\nWhat is this?", f"Noise number {n}.") for n in range(4)]
+ANSWERS = [
+    record("conversation-000000000001", "<image>\nIs it wide?", "Yes.", "Is it tall?", "No, it is wide."),
+    record("detail-000000000002", "Describe it.\n<image>", "Noise, all over, in every colour there is."),
+    record(
+        "complex_reasoning-000000000003", "<image>\nWhy?", "Because nobody drew anything.", image="tall.png"
+    ),
+    record("text", "What is one and one?", "Two.", image=None),
+]
+
+
+class World:
+    """A folder with images, data and a recipe, and runs on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images = folder / "images"
+        self.images.mkdir()
+        factory.picture(40, 20).save(self.images / "wide.png")
+        factory.picture(20, 40).save(self.images / "tall.png")
+        self.align_data = self.write("captions.json", CAPTIONS)
+        self.data = self.write("answers.json", ANSWERS)
+        self.recipe = folder / "mine.toml"
+        self.recipe.write_text(
+            RECIPE.format(
+                language_model=factory.language_model("llama"), vision_tower=factory.vision_tower("clip")
+            )
+        )
+        self.out = folder / "out"
+
+    def write(self, name: str, content: Any) -> Path:
+        path = self.folder / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def run(self, *overrides: str, **changes: Any) -> bool:
+        options: dict[str, Any] = {
+            "recipe": str(self.recipe),
+            "out": self.out,
+            "overrides": overrides,
+            "data": (str(self.data),),
+            "images": self.images,
+            "align_data": (str(self.align_data),),
+        }
+        return pipeline.run(RunConfig(**(options | changes)))
+
+    def refusal(self, *overrides: str, **changes: Any) -> str:
+        with pytest.raises(InputError) as caught:
+            self.run(*overrides, **changes)
+        message = str(caught.value)
+        assert "\n" not in message
+        return message
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def log(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_trains_both_stages_and_leaves_a_model_that_transformers_loads(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run()
+    said = capsys.readouterr()
+    assert sorted(path.name for path in world.out.iterdir() if not path.name.startswith(".")) == [
+        "align",
+        "finetune",
+        "left_out.jsonl",
+        "log.jsonl",
+        "model",
+        "tensorboard",
+    ]
+    assert [(line["stage"], line["step"]) for line in log(world.out)] == [
+        ("align", 1),
+        ("align", 2),
+        ("finetune", 1),
+        ("finetune", 2),
+    ]
+    model, loading = LlavaForConditionalGeneration.from_pretrained(
+        world.out / "model", output_loading_info=True
+    )
+    assert not any(loading.values()), loading
+    assert model.config.image_token_id is not None
+    assert "align: 4 samples" in said.out
+    assert "finetune: 4 samples" in said.out
+    assert "python -m train chat" in said.out
+
+
+def test_a_finished_run_given_again_trains_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert world.run()
+    before = log(world.out)
+    capsys.readouterr()
+    assert world.run()
+    said = capsys.readouterr().out
+    assert f"align: finished before, in {world.out / 'align' / 'checkpoint-2'}" in said
+    assert f"finetune: finished before, in {world.out / 'finetune' / 'checkpoint-2'}" in said
+    assert log(world.out) == before
+
+
+def test_finetune_starts_from_the_projector_that_align_trained(world: World) -> None:
+    assert world.run("finetune.learning_rate=1e-30", "finetune.max_grad_norm=1e-30")
+    first, second = (
+        load_trained(world.out / stage / "checkpoint-2")["model.multi_modal_projector.linear_1.weight"]
+        for stage in ("align", "finetune")
+    )
+    torch.testing.assert_close(first, second)
+
+
+def test_one_stage_runs_are_a_recipe_and_start_from_a_fresh_projector(world: World) -> None:
+    assert world.run("align=", align_data=())
+    assert {line["stage"] for line in log(world.out)} == {"finetune"}
+    other = world.folder / "other"
+    assert world.run("finetune=", out=other, data=())
+    assert {line["stage"] for line in log(other)} == {"align"}
+    assert LlavaForConditionalGeneration.from_pretrained(other / "model") is not None
+
+
+@pytest.mark.parametrize(
+    ("family", "tower", "overrides"),
+    [
+        ("qwen2", "siglip", ["finetune.format=chatml"]),
+        ("mistral", "clip", ["finetune.format=mistral", "model.projector=linear"]),
+        (
+            "llama_3",
+            "clip",
+            ["finetune.format=llama_3", "finetune.language_model=lora", "finetune.lora.rank=4"],
+        ),
+        ("llama", "clip", ["finetune.format=llama_2", "finetune.vision_tower_learning_rate=1e-4"]),
+    ],
+)
+def test_another_language_model_or_tower_is_one_line_of_a_recipe(
+    world: World, family: str, tower: str, overrides: Sequence[str]
+) -> None:
+    assert world.run(
+        f"model.language_model={factory.language_model(family)}",
+        f"model.vision_tower={factory.vision_tower(tower)}",
+        *overrides,
+    )
+    _, loading = LlavaForConditionalGeneration.from_pretrained(world.out / "model", output_loading_info=True)
+    assert not any(loading.values()), loading
+
+
+def test_what_is_left_out_is_counted_named_and_written_down(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = [
+        record("gone", "<image>\nWhat?", "That.", image="gone.png"),
+        record("marks", "<image>\n<image>\nWhat?", "That."),
+        record("mark", "<image>\nWhat?", "An <image> token."),
+    ]
+    world.data = world.write("answers.json", [*ANSWERS, *bad])
+    assert world.run("finetune.max_left_out=0.5")
+    assert (
+        "finetune: 4 samples; 3 left out (image_count 1, image_in_answer 1, missing_image 1)\n"
+        in capsys.readouterr().out
+    )
+    lines = [json.loads(line) for line in (world.out / "left_out.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["record"], line["id"], line["reason"]) for line in lines] == [
+        ("finetune", 5, "marks", "image_count"),
+        ("finetune", 6, "mark", "image_in_answer"),
+        ("finetune", 4, "gone", "missing_image"),
+    ]
+
+
+# Bad input
+
+
+def test_malformed_json_is_refused(world: World) -> None:
+    world.data = world.write("answers.json", '[{"id": 1,')
+    assert world.refusal().startswith(f"{world.data}: ")
+
+
+def test_an_empty_set_is_refused(world: World) -> None:
+    world.data = world.write("answers.json", "[]")
+    assert world.refusal() == f"{world.data}: holds no records; give LLaVA JSON, a list of conversations"
+
+
+def test_a_missing_image_folder_is_refused(world: World) -> None:
+    gone = world.folder / "gone"
+    assert str(gone) in world.refusal(images=gone)
+
+
+def test_images_without_a_folder_are_refused(world: World) -> None:
+    assert world.refusal(images=None) == f"--align-images is missing: {world.align_data} has images"
+
+
+@pytest.mark.parametrize(
+    ("turns", "problem"),
+    [
+        (("<image>\nWhat?",), "wrong_roles (the last turn is human's, and no answer follows)"),
+        (("<image>\nWhat?", "An <image>."), "image_in_answer (an answer holds <image>)"),
+    ],
+)
+def test_past_the_share_one_line_says_what_is_wrong_with_which(
+    world: World, turns: Sequence[str], problem: str
+) -> None:
+    world.data = world.write("answers.json", [*ANSWERS, record("odd", *turns)])
+    reason = problem.split()[0]
+    assert world.refusal() == (
+        f"finetune: 1 of 5 samples cannot be used ({reason} 1), more than finetune.max_left_out allows "
+        f"(0.01): {world.data}[4] odd: {problem}; left_out.jsonl names all; mend them, or go "
+        "on without them with finetune.max_left_out=0.2"
+    )
+
+
+def test_a_stage_without_data_is_refused(world: World) -> None:
+    assert world.refusal(align_data=()) == (
+        f"--align-data is missing: recipe {world.recipe} has the stage align (datagen writes one as "
+        "alignment.json; or skip the stage with align=)"
+    )
+    assert world.refusal(data=()).startswith(
+        f"--data is missing: recipe {world.recipe} has the stage finetune"
+    )
+    assert not world.out.exists()
+
+
+def test_a_context_that_is_too_small_is_refused(world: World) -> None:
+    assert world.refusal("finetune.max_length=4096") == (
+        f"finetune.max_length is 4096, but {factory.language_model('llama')} has a context of 512: set "
+        "finetune.max_length=512 or less"
+    )
+
+
+def test_a_tower_and_a_processor_that_disagree_are_refused(world: World) -> None:
+    tower = factory.write_vision_tower(world.folder / "tower", image_size=32)
+    path = tower / "preprocessor_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(
+        json.dumps(settings | {"size": {"shortest_edge": 24}, "crop_size": {"height": 24, "width": 24}})
+    )
+    message = world.refusal(f"model.vision_tower={tower}")
+    assert "24" in message and "32" in message and str(tower) in message
+
+
+def test_a_run_of_another_recipe_is_refused_with_what_differs(world: World) -> None:
+    assert world.run("finetune=")
+    message = world.refusal("finetune=", "align.learning_rate=5e-4")
+    assert "align.learning_rate" in message
+    assert "0.0005" in message and "0.001" in message
+
+
+def test_a_run_on_other_data_is_refused(world: World) -> None:
+    assert world.run("finetune=")
+    world.align_data = world.write("captions.json", CAPTIONS[:3])
+    assert "captions.json" in world.refusal("finetune=")
+
+
+def test_a_folder_of_somebody_elses_is_refused_and_left_alone(world: World) -> None:
+    world.out.mkdir()
+    (world.out / "thesis.txt").write_text("years of work")
+    assert world.refusal() == (
+        f"--out {world.out} holds 'thesis.txt', which no run of ours wrote; name an empty folder, or one to "
+        "continue"
+    )
+    assert [path.name for path in world.out.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_in_use_is_refused(world: World) -> None:
+    world.out.mkdir()
+    with (world.out / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert world.refusal() == (
+            f"--out {world.out} is in use by another run; wait for it, or name another folder"
+        )
+
+
+def test_the_command_line_says_errors_in_one_line_and_exits_with_2(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "train",
+            "run",
+            "--recipe",
+            "smoke",
+            "--out",
+            tmp_path / "out",
+            "finetune.lr=1",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    known = ", ".join(StageConfig.model_fields)
+    assert done.stderr == f"error: smoke.toml: unknown key finetune.lr; known are {known}\n"
+
+
+# Data, whoever made it
+
+
+def test_what_datagen_writes_trains_as_it_is(world: World, make_data: Callable[[], Path]) -> None:
+    made = make_data()
+    assert world.run(
+        f"model.language_model={factory.write_language_model(world.folder / 'llm', context=2048)}",
+        "finetune.max_length=2048",
+        data=(str(made / "llava_instruct.json"),),
+        align_data=(str(made / "alignment.json"),),
+        images=SCENES / "images",
+    )
+    assert (world.out / "left_out.jsonl").read_text() == ""
+    kinds = {key for line in log(world.out) for key in line if key.startswith("loss/type/")}
+    assert kinds <= {
+        f"loss/type/{kind}" for kind in ("alignment", "conversation", "detail", "complex_reasoning")
+    }
+    assert "loss/type/alignment" in kinds
+
+
+@pytest.fixture
+def make_data(tmp_path: Path) -> Callable[[], Path]:
+    def make() -> Path:
+        out = tmp_path / "made"
+        subprocess.run(
+            [sys.executable, "-m", "datagen", "run", "--out", out, "--limit", "4",
+             "--captions", SCENES / "captions.json", "--instances", SCENES / "instances.json"],
+            check=True, capture_output=True, cwd=ROOT,
+        )  # fmt: skip
+        return out
+
+    return make
+
+
+def test_a_set_in_the_shape_of_llava_1_5s_mix_trains(world: World) -> None:
+    world.data = world.write(
+        "mix.json",
+        [
+            record("000000033471", "<image>\nWhat are the colors?", "White and red.", "What else?", "Noise."),
+            record("000000052846", "Where is it placed?\n<image>", "On top.", image="tall.png"),
+            {
+                **record("wgByO4Y_0", "Write a poem.", "Roses are noise.", "Shorter.", "Noise.", image=None),
+                "model": "",
+            },
+            record(
+                "33471", *(text for n in range(12) for text in (f"{'<image>' * (n == 0)} Q{n}?", f"A{n}"))
+            ),
+            {**record("7", "<image>\nOCR tokens: a, b\nAnswer.", "a"), "id": 7},
+        ],
+    )
+    assert world.run("align=", "finetune.max_length=512", align_data=())
+    assert (world.out / "left_out.jsonl").read_text() == ""
+
+
+def test_several_files_have_weights(world: World) -> None:
+    more = world.write("more.json", [record("text", "What is two and two?", "Four.", image=None)])
+    assert world.run("align=", "finetune.max_steps=", align_data=(), data=(f"{world.data}:0.5", f"{more}:4"))
+    # Half of four and four times one: six samples, in three steps of two.
+    assert log(world.out)[-1]["samples"] == 6
+    assert len(log(world.out)) == 3
+
+
+def load_trained(checkpoint: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return dict(load_file(checkpoint / "trained.safetensors"))

@@ -1,0 +1,544 @@
+"""What a step computes, what is logged, and when a stage stops."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from tests.train.kill_helpers import FILES, STAGES, Ready, curve, get_ready, write_files
+from train import logs
+from train.checkpoint import WEIGHTS, newest_complete, read_record
+from train.config import StageConfig
+from train.dataset import DataFile, WeightedSampler
+from train.logs import ProgressLine, RunLog, cut_log
+from train.records import IGNORE_INDEX, InputError
+from train.trainer import StageTrainer, StopRequest, _arguments, accumulation, total_steps
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    write_files(folder)
+    return folder
+
+
+def refused(ready: Ready, out: Path) -> str:
+    with pytest.raises(InputError) as error:
+        ready.train(out)
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def trainer_of(ready: Ready, out: Path) -> StageTrainer:
+    """The trainer that `train_stage` makes, before it trains."""
+    sampler = WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed)
+    return StageTrainer(
+        ready.name,
+        ready.stage,
+        model=ready.model,
+        args=_arguments(ready.stage, ready.recipe, out, len(sampler)),
+        data=ready.data,
+        collator=ready.collator,
+        sampler=sampler,
+        recipe=ready.recipe,
+        hashed=[],
+        parts=[],
+        record=None,
+        stop=StopRequest(),
+        callbacks=[],
+    )
+
+
+def plain_loss(ready: Ready, indices: list[int]) -> Any:
+    """transformers' own loss of a batch, with logits everywhere."""
+    batch = ready.collator([ready.data[index] for index in indices])
+    batch = {key: value for key, value in batch.items() if key not in ("sample_index", "problems")}
+    return ready.model(**batch).loss
+
+
+# The loss
+
+
+def test_the_loss_is_the_models_own(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root)
+    trainer = trainer_of(ready, tmp_path)
+    for indices in ([0, 1, 2, 3], [3, 7], [5]):
+        batch = ready.collator([ready.data[index] for index in indices])
+        ours, outputs = trainer.compute_loss(ready.model, batch, return_outputs=True)
+        theirs = plain_loss(ready, indices)
+        assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
+        assert outputs.logits.shape[0] == int((batch["labels"] != IGNORE_INDEX).sum())
+        gradients = [
+            torch.autograd.grad(
+                loss, [p for p in ready.model.parameters() if p.requires_grad], allow_unused=True
+            )
+            for loss in (ours, theirs)
+        ]
+        for mine, other in zip(*gradients, strict=True):
+            assert (mine is None) == (other is None)
+            if mine is not None:
+                torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_batch_that_supervises_nothing_gives_zero_and_finite_gradients(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root)
+    trainer = trainer_of(ready, tmp_path)
+    batch = ready.collator([ready.data[0], ready.data[1]])
+    batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
+    for items in (None, torch.tensor(0)):
+        ready.model.zero_grad()
+        loss = trainer.compute_loss(ready.model, batch, num_items_in_batch=items)
+        loss.backward()
+        assert loss.item() == 0.0
+        found = [p.grad for p in ready.model.parameters() if p.grad is not None]
+        assert found and all(torch.equal(gradient, torch.zeros_like(gradient)) for gradient in found)
+
+
+def test_the_loss_does_not_depend_on_how_a_step_is_split(root: Path, tmp_path: Path) -> None:
+    """Answers differ in length, so a mean of the micro batches' means is another number."""
+    curves = {}
+    for micro in (1, 2, 4, 8):
+        out = tmp_path / str(micro)
+        get_ready(root, global_batch_size=8, micro_batch_size=micro, max_steps=5).train(out)
+        curves[micro] = curve(out)
+    for micro in (1, 2, 4):
+        for ours, whole in zip(curves[micro], curves[8], strict=True):
+            assert ours["loss"] == pytest.approx(whole["loss"], rel=1e-6 if whole["step"] == 1 else 1e-4)
+            assert ours["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-4)
+            assert ours["tokens"] == whole["tokens"]
+
+
+def test_losses_are_told_by_type_and_source_over_supervised_tokens(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root, max_steps=1)
+    order = list(WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed))[:4]
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for index in order:
+        sample, count = (
+            ready.data.prepared[index].sample,
+            int((ready.data[index].labels != IGNORE_INDEX).sum()),
+        )
+        with torch.no_grad():
+            total = plain_loss(ready, [index]).item() * count
+        for key in ("loss", f"loss/type/{sample.response_type}", f"loss/source/{sample.source}"):
+            sums[key], counts[key] = sums.get(key, 0) + total, counts.get(key, 0) + count
+    ready.train(tmp_path)
+    (line,) = curve(tmp_path)
+    assert {"loss/type/conversation", "loss/type/detail", "loss/source/chats", "loss/source/captions"} <= set(
+        sums
+    )
+    found = {key: value for key, value in line.items() if key.startswith("loss")}
+    assert found == pytest.approx({key: sums[key] / counts[key] for key in sums}, rel=1e-5)
+    assert (line["samples"], line["tokens"]) == (4, counts["loss"])
+
+
+def test_text_alone_trains(root: Path, tmp_path: Path) -> None:
+    records = json.loads((root / FILES[0]).read_text())
+    path = tmp_path / "text.json"
+    path.write_text(json.dumps([record for record in records if "image" not in record]))
+    ready = get_ready(root, files=[DataFile(path)], global_batch_size=3, micro_batch_size=3, epochs=12)
+    assert "pixel_values" not in ready.collator([ready.data[0]])
+    assert ready.train(tmp_path / "out").step == 12
+    losses = [line["loss"] for line in curve(tmp_path / "out")]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_activation_checkpointing_changes_nothing(root: Path, tmp_path: Path) -> None:
+    for name in ("align", "finetune"):
+        for on in (False, True):
+            get_ready(root, name, gradient_checkpointing=on, max_steps=4).train(tmp_path / f"{name}{on}")
+        assert curve(tmp_path / f"{name}True") == curve(tmp_path / f"{name}False")
+
+
+# Order and schedule
+
+
+@pytest.mark.parametrize(
+    ("changes", "samples", "processes", "steps"),
+    [
+        ({"epochs": 1}, 18, 1, 5),
+        ({"epochs": 3}, 18, 1, 15),
+        ({"epochs": 0.5}, 18, 1, 3),
+        ({"epochs": 1.5}, 16, 1, 6),
+        ({"epochs": 3, "max_steps": 7}, 18, 1, 7),
+        ({"epochs": 1, "max_steps": 7}, 18, 1, 5),
+        ({"epochs": 1}, 18, 2, 5),
+        ({"epochs": 1}, 3, 1, 1),
+    ],
+)
+def test_the_number_of_steps_is_known_in_advance(
+    changes: dict[str, Any], samples: int, processes: int, steps: int
+) -> None:
+    assert total_steps(STAGES["finetune"].model_copy(update=changes), samples, processes) == steps
+
+
+def test_batches_that_do_not_divide_over_the_processes_are_refused() -> None:
+    stage = STAGES["finetune"]
+    assert [accumulation(stage, processes) for processes in (1, 2)] == [2, 1]
+    with pytest.raises(
+        InputError, match="global_batch_size 4 is no multiple of micro_batch_size 2 times 3 proc"
+    ):
+        accumulation(stage, 3)
+
+
+def test_rates_warm_up_and_follow_a_cosine_a_group_each(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root, projector_learning_rate=3e-3, warmup_ratio=0.11)
+    ready.train(tmp_path)
+    warm, steps = 2, 15  # ceil(0.11 * 15)
+    shape = [
+        step / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+        for step in range(steps)
+    ]
+    lines = curve(tmp_path)
+    for group, rate in (("projector", 3e-3), ("projector_no_decay", 3e-3), ("language_model", 1e-2)):
+        assert [line[f"lr/{group}"] for line in lines] == pytest.approx([rate * part for part in shape])
+
+
+def test_every_epoch_has_its_own_order_and_ends_in_a_smaller_step(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = get_ready(root)
+    asked: list[int] = []
+    read = type(ready.data).__getitem__
+    monkeypatch.setattr(type(ready.data), "__getitem__", lambda self, i: (asked.append(i), read(self, i))[1])
+    ready.train(tmp_path)
+    sampler = WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed)
+    orders = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+    assert asked == orders[0] + orders[1] + orders[2]
+    assert orders[0] != orders[1] != orders[2]
+    seen = [0] + [line["samples"] for line in curve(tmp_path)]
+    assert [after - before for before, after in zip(seen, seen[1:], strict=False)] == [4, 4, 4, 4, 2] * 3
+
+
+def test_resuming_reads_no_image_of_a_step_that_is_done(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with StopRequest() as stop:
+        ready = get_ready(root)
+        read = type(ready.data).__getitem__
+        asked: list[int] = []
+
+        def note(self: Any, index: int) -> Any:
+            asked.append(index)
+            # The 8th step: batches are fetched one ahead.
+            stop.requested = len(asked) >= 29
+            return read(self, index)
+
+        monkeypatch.setattr(type(ready.data), "__getitem__", note)
+        first = ready.train(tmp_path, stop)
+        assert (first.step, first.interrupted) == (7, True)
+        assert first.checkpoint == tmp_path / "finetune" / "checkpoint-7"
+    asked.clear()
+    monkeypatch.setattr(type(ready.data), "__getitem__", lambda self, i: (asked.append(i), read(self, i))[1])
+    assert get_ready(root).train(tmp_path).step == 15
+    orders = []
+    sampler = WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed)
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+    assert asked == orders[0][8:] + orders[1]
+
+
+def test_processes_that_read_images_change_nothing(root: Path, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        get_ready(root, recipe_settings={"workers": workers}, epochs=2).train(tmp_path / str(workers))
+    assert curve(tmp_path / "2") == curve(tmp_path / "0")
+
+
+# Checkpoints
+
+
+def test_a_finished_stage_returns_at_once_with_its_weights(root: Path, tmp_path: Path) -> None:
+    done = get_ready(root, max_steps=3).train(tmp_path)
+    assert (done.step, done.total_steps, done.interrupted) == (3, 3, False)
+    assert done.checkpoint == tmp_path / "finetune" / "checkpoint-3"
+    before = (tmp_path / "log.jsonl").read_bytes()
+    again = get_ready(root, max_steps=3)
+    assert again.train(tmp_path) == done
+    assert (tmp_path / "log.jsonl").read_bytes() == before
+    held = load_file(done.checkpoint / WEIGHTS)
+    assert all(
+        torch.equal(value, held[name]) for name, value in again.model.named_parameters() if name in held
+    )
+    assert {name for name, value in again.model.named_parameters() if value.requires_grad} <= held.keys()
+
+
+def test_how_often_a_run_saves_may_change_and_what_it_is_may_not(root: Path, tmp_path: Path) -> None:
+    def stopped() -> None:
+        with StopRequest() as stop:
+            ready = get_ready(root)
+            ready.collator = Tapped(ready.collator, stop, after=4)
+            ready.train(tmp_path, stop)
+
+    stopped()
+    newest = newest_complete(tmp_path / "finetune")
+    assert newest is not None and newest.name == "checkpoint-2"
+    text = refused(get_ready(root, learning_rate=1.0), tmp_path)
+    assert text.startswith(f"{newest} is of another run (finetune.learning_rate: 1.0 here, 0.01 there)")
+    assert "finetune data" in refused(get_ready(root, files=[DataFile(root / FILES[0])]), tmp_path)
+    get_ready(root, save_steps=7, keep_checkpoints=9).train(tmp_path)
+    folders = [path.name for path in (tmp_path / "finetune").iterdir()]
+    assert sorted(folders) == ["checkpoint-14", "checkpoint-15", "checkpoint-2", "checkpoint-7"]
+
+
+class Tapped:
+    """A collator that does something once it has made so many batches."""
+
+    def __init__(self, collator: Any, stop: StopRequest, after: int) -> None:
+        self.collator, self.stop, self.left = collator, stop, after
+
+    def __call__(self, examples: Any) -> Any:
+        self.left -= 1
+        self.stop.requested |= self.left <= 0
+        return self.collator(examples)
+
+
+def test_the_record_says_what_was_trained_on(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root, max_steps=2)
+    done = ready.train(tmp_path)
+    assert done.checkpoint is not None
+    record = read_record(done.checkpoint)
+    assert (record.stage, record.step, record.total_steps) == ("finetune", 2, 2)
+    assert type(ready.recipe).model_validate(record.recipe) == ready.recipe
+    assert [(Path(file.path).name, file.weight) for file in record.data] == [
+        ("chats.json", 1.0),
+        ("captions.json", 0.5),
+    ]
+    assert [part.model_dump() for part in record.parts] == [vars(part) for part in ready.parts]
+    assert (record.samples, record.tokens) == (8, curve(tmp_path)[-1]["tokens"])
+    assert {"python", "vitkit", "torch", "transformers"} <= record.versions.keys()
+
+
+# What stops a run
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_in_no_checkpoint(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root, learning_rate=1e30, warmup_ratio=0, save_steps=1)
+    text = refused(ready, tmp_path)
+    steps = [line["step"] for line in curve(tmp_path)]
+    at = len(steps) + 1
+    sampler = WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed)
+    ids = [ready.data.prepared[index].sample.id for index in list(sampler)[4 * (at - 1) : 4 * at]]
+    assert text.startswith(f"finetune step {at}: loss ")
+    assert f"on samples {', '.join(ids)}; " in text
+    newest = newest_complete(tmp_path / "finetune")
+    assert newest is not None and newest.name == f"checkpoint-{at - 1}" and f"{newest}. Lower" in text
+    assert all(torch.isfinite(value).all() for value in load_file(newest / WEIGHTS).values())
+
+
+@pytest.fixture
+def broken_root(tmp_path: Path) -> Iterator[Path]:
+    """Files of which an image is cut off only after it was looked at."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    write_files(folder)
+    yield folder
+
+
+def spoil(root: Path, *names: str) -> None:
+    for name in names:
+        os.truncate(root / name, (root / name).stat().st_size // 2)
+
+
+def test_an_unreadable_image_is_counted_and_written_down_once(broken_root: Path, tmp_path: Path) -> None:
+    ready = get_ready(broken_root, global_batch_size=1, micro_batch_size=1, epochs=2, max_left_out=0.5)
+    spoil(broken_root, "0.png")
+    bad = {i for i, each in enumerate(ready.data.prepared) if each.sample.images == ("0.png",)}
+    done = ready.train(tmp_path)
+    sampler = WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed)
+    order: list[int] = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        order += sampler
+    lines = curve(tmp_path)
+    # Alone in its step, such a sample supervises nothing.
+    assert [line["step"] for line in lines if line["loss"] == 0.0] == [
+        step for step, index in enumerate(order, start=1) if index in bad
+    ]
+    assert all(math.isfinite(value) for line in lines for value in line.values() if isinstance(value, float))
+    left_out = [json.loads(line) for line in (tmp_path / "left_out.jsonl").read_text().splitlines()]
+    met = bad & set(order)
+    assert sorted(item["id"] for item in left_out) == sorted(ready.data.prepared[i].sample.id for i in met)
+    assert {(item["stage"], item["reason"]) for item in left_out} == {("finetune", "corrupt_image")}
+    assert done.checkpoint is not None
+    assert read_record(done.checkpoint).unreadable == sorted(met)
+
+
+def test_too_many_unreadable_images_stop_the_run(broken_root: Path, tmp_path: Path) -> None:
+    ready = get_ready(broken_root, save_steps=1, max_left_out=0.1)
+    spoil(broken_root, "0.png", "1.png", "2.png")
+    text = refused(ready, tmp_path)
+    # 24 samples: 2 of them are less than a tenth, 3 are more.
+    assert " images of 3 samples could not be read in " in text or " images of 4 samples " in text
+    assert "more than finetune.max_left_out allows (0.1)" in text
+    folders = [path.name for path in (tmp_path / "finetune").iterdir()]
+    assert not any(name.startswith(".") for name in folders)
+    newest = newest_complete(tmp_path / "finetune")
+    stopped_at = int(text.split(":")[0].removeprefix("finetune step "))
+    assert (newest.name if newest else "checkpoint-0") == f"checkpoint-{stopped_at - 1}"
+
+
+def test_a_frozen_weight_that_changes_is_named(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root, "align", max_steps=2)
+    collator = ready.collator
+
+    def meddle(examples: Any) -> Any:
+        with torch.no_grad():
+            ready.model.lm_head.weight[3, 5] += 1e-6
+        return collator(examples)
+
+    ready.collator = meddle  # type: ignore[assignment]
+    assert refused(ready, tmp_path) == (
+        "align: lm_head.weight is frozen, but its weights changed: do not use the result"
+    )
+
+
+# Signals
+
+
+def test_a_stop_asked_for_before_the_first_step_trains_nothing(root: Path, tmp_path: Path) -> None:
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+        result = get_ready(root).train(tmp_path, stop)
+    assert (result.checkpoint, result.step, result.interrupted) == (None, 0, True)
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_the_second_signal_is_the_end_and_handlers_come_back(capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        os.kill(os.getpid(), signal.SIGINT)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    assert capfd.readouterr().err.strip() == (
+        "Stopping once the step at hand is saved; the same signal again stops at once."
+    )
+
+
+# Logs
+
+
+LINES = [
+    '{"stage": "align", "step": 1}',
+    '{"stage": "align", "step": 2}',
+    '{"stage": "finetune", "step": 1}',
+    '{"stage": "finetune", "step": 2}',
+    '{"stage": "finetune", "step": 3}',
+]
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "end", "kept"),
+    [
+        ("finetune", 2, "\n", [0, 1, 2, 3]),
+        ("finetune", 0, "\n", [0, 1]),
+        ("align", 1, "\n", [0, 2, 3, 4]),
+        ("finetune", 3, "\n", [0, 1, 2, 3, 4]),
+        ("finetune", 3, "", [0, 1, 2, 3]),
+        ("finetune", 3, '\n{"stage": "fine', [0, 1, 2, 3, 4]),
+        ("finetune", 3, "\nnot JSON\n", [0, 1, 2, 3, 4]),
+    ],
+)
+def test_a_resumed_log_has_each_step_once(
+    tmp_path: Path, stage: str, step: int, end: str, kept: list[int]
+) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(LINES) + end)
+    cut_log(path, stage, step)
+    assert path.read_text() == "".join(f"{LINES[number]}\n" for number in kept)
+    assert [item.name for item in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_every_line_is_on_disk_before_the_next_step(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "log.jsonl", "align")
+    for step in (1, 2):
+        state = SimpleNamespace(is_world_process_zero=True, global_step=step)
+        log.on_log(None, state, None, {"loss": 0.5, "loss/type/detail": 0.25})
+        lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        assert len(lines) == step
+        assert lines[-1].pop("time").endswith("Z")
+        assert lines[-1] == {"stage": "align", "step": step, "loss": 0.5, "loss/type/detail": 0.25}
+    other = SimpleNamespace(is_world_process_zero=False, global_step=3)
+    log.on_log(None, other, None, {"loss": 0.5})
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 4.0, 11.0, 12.0, 16.0])
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    line = ProgressLine("align", Console(file=sys.stdout, width=200, highlight=False))
+    state = SimpleNamespace(is_world_process_zero=True, global_step=0, max_steps=4)
+    line.on_train_begin(None, state, None)
+    for state.global_step in (1, 2, 3, 4):
+        line.on_log(None, state, None, {"loss": 2.5, "lr/projector": 1e-3, "lr/language_model": 2e-5})
+    line.close()
+    assert capsys.readouterr().out.splitlines() == [
+        "  align 2/4  loss 2.5000  lr 1.00e-03  11 s left",
+        "  align 4/4  loss 2.5000  lr 1.00e-03  0 s left",
+    ]
+
+
+def test_tensorboard_has_the_curve_of_the_stage(root: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    get_ready(root, max_steps=3).train(tmp_path)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard" / "finetune"))
+    events.Reload()
+    found = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert found == pytest.approx([(line["step"], line["loss"]) for line in curve(tmp_path)])
+    assert "train/loss/type/conversation" in events.Tags()["scalars"]
+
+
+def test_weights_and_biases_is_used_only_where_it_would_not_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("WANDB_API_KEY", "k")
+    assert not logs._has_wandb()
+    monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: object())
+    assert logs._has_wandb()
+    monkeypatch.delenv("WANDB_API_KEY")
+    assert not logs._has_wandb()
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert logs._has_wandb()
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("WANDB_API_KEY", "k")
+    assert not logs._has_wandb()
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.delenv("WANDB_MODE")
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password k\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert logs._has_wandb()
+
+
+def test_stage_1_trains_the_projector_alone(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root, "align", max_steps=3)
+    before = {name: value.detach().clone() for name, value in ready.model.named_parameters()}
+    done = ready.train(tmp_path)
+    assert done.checkpoint is not None
+    changed = {name for name, value in ready.model.named_parameters() if not torch.equal(value, before[name])}
+    assert changed == set(load_file(done.checkpoint / WEIGHTS))
+    assert all("multi_modal_projector" in name for name in changed) and len(changed) == 4
+    assert isinstance(ready.stage, StageConfig)
