@@ -14,7 +14,7 @@ from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 from transformers.generation.streamers import BaseStreamer
 
-from train.images import ImageStore
+from train.images import read_image
 from train.records import InputError, Unfit
 
 Message = dict[str, Any]
@@ -69,7 +69,7 @@ def open_image(path: Path) -> Image.Image:
     if not path.is_file():
         raise InputError(f"{path}: no such image")
     try:
-        return ImageStore(path.parent).load(path.name)
+        return read_image(path)
     except Unfit as error:
         raise InputError(f"{path}: {error.detail}") from None
 

@@ -210,7 +210,7 @@ class Encoder:
         return text[len(self._anchor_text) :]
 
     def split_special(self, text: str) -> list[str]:
-        """A text cut at its special tokens, which stand in the list too."""
+        """A text cut at its special tokens: text, special token, text and so on."""
         return self._split.split(text)
 
     def encode(self, turns: Sequence[str]) -> Encoded:
@@ -367,15 +367,21 @@ def check_labels(encoder: Encoder, turns: Sequence[str], encoded: Encoded) -> st
     answers = [turn.strip() for turn in turns[1:kept:2]]
     if len(runs) != len(answers):
         return f"{len(runs)} stretches are supervised, for {len(answers)} answers"
-    text = encoder.render(to_messages(turns[:kept]))[0]
-    text = "".join(map(_normal, encoder.split_special(text)))
-    opening = _normal(encoder.format.opening)
+    messages = to_messages(turns[:kept])
+    text = encoder.render(messages)[0]
+    parts = encoder.split_special(text)
+    parts[::2] = map(_normal, parts[::2])
+    text = "".join(parts)
+    opening = encoder.format.opening
     at = done = 0
     for number, ((start, end), answer) in enumerate(zip(runs, answers, strict=True)):
         before = _follow(encoder, ids[done:start], text, at)
         after = None if before is None else _follow(encoder, ids[start:end], text, before)
         if before is None or after is None:
             return f"tokens up to answer {number} do not read as the text they were made of"
+        asked = [item["text"].strip() for item in messages[2 * number]["content"] if item["type"] == "text"]
+        if opening and any(_normal(words) not in text[at:before] for words in asked):
+            return f"question {number} does not stand before its answer"
         wanted = _normal(answer) + encoder.ending
         if text[before:after] not in (wanted, " " + wanted):
             return f"answer {number} is {wanted!r}, but {text[before:after]!r} is supervised"

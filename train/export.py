@@ -637,6 +637,7 @@ def _facts(trained: Trained) -> dict[str, Any]:
         "recipe": _toml(recipe, record.stage),
         "losses": losses,
         "loss_steps": steps,
+        "servable": trained.model.config.projector_hidden_act != "linear",  # which vLLM has not
         "quantized": recipe.model_dump()[record.stage]["quantization"] != "none",
     }
 

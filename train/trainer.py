@@ -190,9 +190,7 @@ def train_stage(
             callbacks=[RunLog(out / LOG, name), progress, *_trackers(args, out / TENSORBOARD / name, step)],
         )
         trainer.last_checkpoint = checkpoint
-        frozen = _fingerprints(model)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
-        _check_frozen(name, frozen, _fingerprints(model))
         done = int(trainer.state.global_step)
         return StageResult(trainer.last_checkpoint, done, args.max_steps, interrupted=done < args.max_steps)
 
@@ -252,6 +250,7 @@ class StageTrainer(Trainer):
         self._rows: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self._problems: list[tuple[int, str, str]] = []
         self._rates: dict[str, float] = {}
+        self._frozen = _fingerprints(model)
 
     # Samples and optimizer
 
@@ -402,6 +401,7 @@ class StageTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         step = self.state.global_step
+        self._check_frozen()
         with contextlib.ExitStack() as stack:
             if self.args.should_save:
                 draft = stack.enter_context(Draft(self._folder, step))
@@ -414,9 +414,20 @@ class StageTrainer(Trainer):
                 self._saving_into = None
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                self.last_checkpoint = draft.publish(self._record())
+                draft.publish(self._record())
                 rotate(self._folder, step, self._stage.keep_checkpoints)
         self.accelerator.wait_for_everyone()
+        self.last_checkpoint = self._folder / draft_folder(self._folder, step).name
+
+    def _check_frozen(self) -> None:
+        """Raise InputError, before anything is saved, where a weight that does not train has changed."""
+        now = _fingerprints(self.model)
+        for name in sorted({*self._frozen, *now}):
+            if self._frozen.get(name) != now.get(name):
+                raise InputError(
+                    f"{self._name} step {self.state.global_step}: {name} is frozen, but its weights changed; "
+                    "nothing is saved. The fault is in the program, not in the data: please report it"
+                )
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         if self.args.should_save and output_dir is not None:
@@ -515,12 +526,6 @@ def _fingerprints(model: Any) -> dict[str, int]:
         for name, parameter in model.named_parameters()
         if not parameter.requires_grad
     }
-
-
-def _check_frozen(stage: str, before: dict[str, int], after: dict[str, int]) -> None:
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            raise InputError(f"{stage}: {name} is frozen, but its weights changed: do not use the result")
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
+
 from tests.train import factory
 from train import checkpoint
 from train.collate import Collator
@@ -30,6 +32,9 @@ from train.logs import quiet
 from train.model import build_model, features_per_image, image_size, load_processor
 from train.stages import PartCount, set_trainable
 from train.trainer import StageResult, StopRequest, train_stage
+
+# What is compared bit for bit is computed in one order; and two threads on a busy machine are slow.
+torch.set_num_threads(1)
 
 FILES = ("chats.json", "captions.json")
 WEIGHTS = (1.0, 0.5)

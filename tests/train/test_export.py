@@ -332,11 +332,14 @@ def test_a_linear_projector_is_written_with_an_activation_that_vllm_has(tmp_path
     original = torch.load(tmp_path / "out" / PROJECTOR, weights_only=True)
     assert original.keys() == {"model.mm_projector.weight", "model.mm_projector.bias"}
     assert torch.equal(original["model.mm_projector.weight"], weight)
-    assert "W·relu(x) - W·relu(-x)" in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "W·relu(x) - W·relu(-x)" in card
+    assert "does not read" not in card
 
 
 def test_a_linear_projector_too_narrow_to_be_split_stays_as_it_is(tmp_path: Path) -> None:
-    model = rebuild(tiny_checkpoint(tmp_path / "run", projector="linear", language_model="frozen")).model
+    trained = rebuild(tiny_checkpoint(tmp_path / "run", projector="linear", language_model="frozen"))
+    model = trained.model
     width = model.config.text_config.hidden_size
     projector = model.model.multi_modal_projector
     projector.linear_1 = nn.Linear(width // 2 + 1, width)
@@ -345,6 +348,7 @@ def test_a_linear_projector_too_narrow_to_be_split_stays_as_it_is(tmp_path: Path
     assert exporting.split_linear_projector(model) is None
     assert model.config.projector_hidden_act == "linear"
     assert all(torch.equal(weight, before[name]) for name, weight in projector.state_dict().items())
+    assert exporting._facts(trained)["servable"] is False, "the card says that vLLM does not read it"
 
 
 def test_the_model_card_says_what_the_record_and_the_log_say(tmp_path: Path) -> None:

@@ -175,6 +175,16 @@ def test_a_name_in_two_shards_is_not_guessed_and_spoils_no_other(tmp_path: Path)
     assert [pixels(store.load(name)) for name in ("2.png", "3.png")] == [[RED], [(1, 2, 3)]]
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_a_member_larger_than_a_read_is_whole(tmp_path: Path, kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (150, 150, 3), dtype=np.uint8)
+    members = {name: encoded(Image.fromarray(noise + n), kind) for n, name in enumerate("abc")}
+    write_tar(tmp_path / "a.tar", members)
+    store = ImageStore(tmp_path)
+    for n, name in enumerate("abc"):
+        assert np.array_equal(np.asarray(store.load(name)), noise + n)
+
+
 def test_a_member_written_again_in_one_tar_is_the_later_one(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {"1.png": encoded(Image.new("RGB", (1, 1)))})
     with tarfile.open(tmp_path / "a.tar", "a") as tar:

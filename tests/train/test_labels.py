@@ -324,6 +324,33 @@ def test_a_question_supervised_in_place_of_the_same_answer_is_found(name: str) -
     assert "comes before, not" in str(check_labels(encoder, CHAT, wrong))
 
 
+@pytest.mark.parametrize(
+    ("written", "instead", "problem"),
+    [
+        (" + text -}}", " -}}", "question 0 does not stand before its answer"),
+        (" + text + eos_token", " + text", "answer 0 is 'A red bus.</s>', but ' A red bus.' is supervised"),
+        ("' ' + text + eos_token", "text + eos_token", "comes before, not"),
+        ("{%- generation -%}", "", "0 stretches are supervised, for 1 answers"),
+    ],
+)
+def test_a_template_that_says_something_else_is_found(written: str, instead: str, problem: str) -> None:
+    # The published template of llava-hf drops questions given as strings, and never ends an answer.
+    right = encoder_of("llama_legacy", "vicuna_v1")
+    template = right.format.template.replace(written, instead)
+    assert template != right.format.template
+    if not instead:
+        template = template.replace("{%- endgeneration -%}", "")
+    wrong = dataclasses.replace(right.format, template=template)
+    encoder = Encoder(
+        right.tokenizer,
+        wrong,
+        image_token_id=right.image_token_id,
+        features_per_image=3,
+        max_length=4096,
+    )
+    assert problem in str(check_labels(encoder, CHAT[:2], encoder.encode(CHAT[:2])))
+
+
 def test_a_prompt_that_would_be_tokenized_otherwise_in_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     # Piece by piece, "ASSISTANT:" and " Yes" give the text that they give together, but other tokens.
     encoder = encoder_of("llama_legacy", "plain")

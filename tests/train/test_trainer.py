@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -21,10 +22,10 @@ from tests.train.kill_helpers import FILES, STAGES, Ready, curve, get_ready, wri
 from train import logs
 from train.checkpoint import WEIGHTS, newest_complete, read_record
 from train.config import StageConfig
-from train.dataset import DataFile, WeightedSampler
+from train.dataset import DataFile, InstructionData, WeightedSampler
 from train.logs import ProgressLine, RunLog, cut_log
 from train.records import IGNORE_INDEX, InputError
-from train.trainer import StageTrainer, StopRequest, _arguments, accumulation, total_steps
+from train.trainer import StageResult, StageTrainer, StopRequest, _arguments, accumulation, total_steps
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,20 @@ def refused(ready: Ready, out: Path) -> str:
     text = str(error.value)
     assert "\n" not in text
     return text
+
+
+def train_some(ready: Ready, out: Path, batches: int) -> StageResult:
+    """Train until the stop that is asked for while the model reads its so-and-so-manieth batch."""
+    left = iter(range(batches - 1))
+    with StopRequest() as stop:
+
+        def count(*_: Any) -> None:
+            stop.requested |= next(left, None) is None
+
+        handle = ready.model.register_forward_pre_hook(count)
+        result = ready.train(out, stop)
+    handle.remove()
+    return result
 
 
 def trainer_of(ready: Ready, out: Path) -> StageTrainer:
@@ -207,13 +222,22 @@ def test_rates_warm_up_and_follow_a_cosine_a_group_each(root: Path, tmp_path: Pa
         assert [line[f"lr/{group}"] for line in lines] == pytest.approx([rate * part for part in shape])
 
 
+def note_what_is_read(monkeypatch: pytest.MonkeyPatch, into: list[int]) -> None:
+    read = InstructionData.__getitem__
+
+    def note(self: Any, index: int) -> Any:
+        into.append(index)
+        return read(self, index)
+
+    monkeypatch.setattr(InstructionData, "__getitem__", note)
+
+
 def test_every_epoch_has_its_own_order_and_ends_in_a_smaller_step(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready = get_ready(root)
     asked: list[int] = []
-    read = type(ready.data).__getitem__
-    monkeypatch.setattr(type(ready.data), "__getitem__", lambda self, i: (asked.append(i), read(self, i))[1])
+    note_what_is_read(monkeypatch, asked)
     ready.train(tmp_path)
     sampler = WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed)
     orders = []
@@ -223,35 +247,25 @@ def test_every_epoch_has_its_own_order_and_ends_in_a_smaller_step(
     assert asked == orders[0] + orders[1] + orders[2]
     assert orders[0] != orders[1] != orders[2]
     seen = [0] + [line["samples"] for line in curve(tmp_path)]
-    assert [after - before for before, after in zip(seen, seen[1:], strict=False)] == [4, 4, 4, 4, 2] * 3
+    assert [after - before for before, after in itertools.pairwise(seen)] == [4, 4, 4, 4, 2] * 3
 
 
 def test_resuming_reads_no_image_of_a_step_that_is_done(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with StopRequest() as stop:
-        ready = get_ready(root)
-        read = type(ready.data).__getitem__
-        asked: list[int] = []
-
-        def note(self: Any, index: int) -> Any:
-            asked.append(index)
-            # The 8th step: batches are fetched one ahead.
-            stop.requested = len(asked) >= 29
-            return read(self, index)
-
-        monkeypatch.setattr(type(ready.data), "__getitem__", note)
-        first = ready.train(tmp_path, stop)
-        assert (first.step, first.interrupted) == (7, True)
-        assert first.checkpoint == tmp_path / "finetune" / "checkpoint-7"
-    asked.clear()
-    monkeypatch.setattr(type(ready.data), "__getitem__", lambda self, i: (asked.append(i), read(self, i))[1])
+    ready = get_ready(root)
+    stopped = train_some(ready, tmp_path, batches=13)
+    assert (stopped.step, stopped.interrupted) == (7, True)
+    assert stopped.checkpoint == tmp_path / "finetune" / "checkpoint-7"
+    asked: list[int] = []
+    note_what_is_read(monkeypatch, asked)
     assert get_ready(root).train(tmp_path).step == 15
     orders = []
     sampler = WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed)
     for epoch in (1, 2):
         sampler.set_epoch(epoch)
         orders.append(list(sampler))
+    # Seven steps are the five of the first epoch, whose last is one batch, and two of the second.
     assert asked == orders[0][8:] + orders[1]
 
 
@@ -280,13 +294,7 @@ def test_a_finished_stage_returns_at_once_with_its_weights(root: Path, tmp_path:
 
 
 def test_how_often_a_run_saves_may_change_and_what_it_is_may_not(root: Path, tmp_path: Path) -> None:
-    def stopped() -> None:
-        with StopRequest() as stop:
-            ready = get_ready(root)
-            ready.collator = Tapped(ready.collator, stop, after=4)
-            ready.train(tmp_path, stop)
-
-    stopped()
+    train_some(get_ready(root), tmp_path, batches=4)
     newest = newest_complete(tmp_path / "finetune")
     assert newest is not None and newest.name == "checkpoint-2"
     text = refused(get_ready(root, learning_rate=1.0), tmp_path)
@@ -295,18 +303,6 @@ def test_how_often_a_run_saves_may_change_and_what_it_is_may_not(root: Path, tmp
     get_ready(root, save_steps=7, keep_checkpoints=9).train(tmp_path)
     folders = [path.name for path in (tmp_path / "finetune").iterdir()]
     assert sorted(folders) == ["checkpoint-14", "checkpoint-15", "checkpoint-2", "checkpoint-7"]
-
-
-class Tapped:
-    """A collator that does something once it has made so many batches."""
-
-    def __init__(self, collator: Any, stop: StopRequest, after: int) -> None:
-        self.collator, self.stop, self.left = collator, stop, after
-
-    def __call__(self, examples: Any) -> Any:
-        self.left -= 1
-        self.stop.requested |= self.left <= 0
-        return self.collator(examples)
 
 
 def test_the_record_says_what_was_trained_on(root: Path, tmp_path: Path) -> None:
@@ -405,8 +401,10 @@ def test_a_frozen_weight_that_changes_is_named(root: Path, tmp_path: Path) -> No
 
     ready.collator = meddle  # type: ignore[assignment]
     assert refused(ready, tmp_path) == (
-        "align: lm_head.weight is frozen, but its weights changed: do not use the result"
+        "align step 2: lm_head.weight is frozen, but its weights changed; nothing is saved. "
+        "The fault is in the program, not in the data: please report it"
     )
+    assert list((tmp_path / "align").iterdir()) == []
 
 
 # Signals
@@ -503,8 +501,9 @@ def test_tensorboard_has_the_curve_of_the_stage(root: Path, tmp_path: Path) -> N
     get_ready(root, max_steps=3).train(tmp_path)
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard" / "finetune"))
     events.Reload()
-    found = [(event.step, event.value) for event in events.Scalars("train/loss")]
-    assert found == pytest.approx([(line["step"], line["loss"]) for line in curve(tmp_path)])
+    found = events.Scalars("train/loss")
+    assert [event.step for event in found] == [1, 2, 3]
+    assert [event.value for event in found] == pytest.approx([line["loss"] for line in curve(tmp_path)])
     assert "train/loss/type/conversation" in events.Tags()["scalars"]
 
 
@@ -514,10 +513,10 @@ def test_weights_and_biases_is_used_only_where_it_would_not_ask(
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("WANDB_API_KEY", "WANDB_MODE", "NETRC"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("WANDB_API_KEY", "k")
     assert not logs._has_wandb()
-    monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     assert logs._has_wandb()
     monkeypatch.delenv("WANDB_API_KEY")
     assert not logs._has_wandb()

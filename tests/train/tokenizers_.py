@@ -37,15 +37,8 @@ INST, CHATML = ("[INST]", "[/INST]"), ("<|im_start|>", "<|im_end|>")
 LLAMA_3 = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 
 FAMILIES = (
-    "llama_legacy",
-    "llama",
-    "mistral",
-    "llama_3",
-    "qwen",
-    "gpt2",
-    "roberta",
-    "unigram",
-    "unigram_bytes",
+    *("llama_legacy", "llama", "mistral", "llama_3", "qwen", "deepseek", "gpt2", "roberta"),
+    *("unigram", "unigram_bytes"),
 )
 """What `tokenizer` builds, all of them without loss."""
 
@@ -55,6 +48,7 @@ FORMATS_OF = {
     "mistral": ("plain", "vicuna_v1", "mistral", "chatml"),
     "llama_3": ("plain", "vicuna_v1", "llama_3"),
     "qwen": ("plain", "vicuna_v1", "chatml"),
+    "deepseek": ("plain", "vicuna_v1"),
     "gpt2": ("plain", "vicuna_v1", "llama_2", "mistral", "chatml"),
     "roberta": ("plain", "vicuna_v1", "llama_2", "chatml"),
     "unigram": ("plain", "vicuna_v1", "llama_2", "mistral"),
@@ -185,6 +179,11 @@ def _llama_3() -> Any:
     return byte_level(special=LLAMA_3, bos="<|begin_of_text|>", eos="<|end_of_text|>", split=LLAMA_3_SPLIT)
 
 
+def _deepseek() -> Any:
+    begin, end = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
+    return byte_level(special=(begin, end), bos=begin, eos=end, split=LLAMA_3_SPLIT)
+
+
 def _gpt2() -> Any:
     return byte_level(special=("<|endoftext|>", *CHATML), bos="<|endoftext|>", eos="<|endoftext|>")
 
@@ -199,6 +198,7 @@ _BUILDERS: dict[str, Any] = {
     "mistral": _mistral,
     "llama_3": _llama_3,
     "qwen": _qwen,
+    "deepseek": _deepseek,
     "gpt2": _gpt2,
     "roberta": _roberta,
     "unigram": unigram,
