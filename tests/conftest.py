@@ -7,6 +7,8 @@ import pytest
 
 # Other people's libraries are not to look for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tiny matrices are not to be shared: threads that wait for each other beside a busy neighbour take tenfold.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

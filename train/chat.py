@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from jinja2 import TemplateError
 from PIL import Image
-from transformers import AutoProcessor, LlavaForConditionalGeneration
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoProcessor, LlavaForConditionalGeneration
 from transformers.generation.streamers import BaseStreamer
 
+from train.export import cast, export_dtype, merge_lora, rebuild
 from train.images import read_image
 from train.records import InputError, Unfit
 
@@ -46,21 +48,25 @@ def open_checkpoint(path: Path) -> Opened:
         path = path / "model"
     if _is_model(path):
         try:
+            kind = AutoConfig.from_pretrained(path).model_type
+            if kind != "llava":  # it would load, with random weights and a warning
+                raise InputError(f"{path}: is a {kind} model, not a LLaVA")
             model = LlavaForConditionalGeneration.from_pretrained(path)
             processor = AutoProcessor.from_pretrained(path, backend="pil")
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise InputError(f"{path}: cannot be loaded ({_one_line(error)})") from error
     elif path.name.startswith("checkpoint-"):
-        from train.export import rebuild
-
         trained = rebuild(path)
         model, processor = trained.model, trained.processor
+        merge_lora(model)
+        cast(model, export_dtype(trained.stage))
     else:
         raise InputError(
             f"{path}: is no exported model, no checkpoint-N, and no run's folder with model/ in it"
         )
     if torch.cuda.is_available():
-        model.to("cuda", torch.bfloat16)
+        cast(model, torch.bfloat16)
+        model.to("cuda")
     return Opened(model.eval(), processor)
 
 
@@ -71,7 +77,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         return read_image(path)
     except Unfit as error:
-        raise InputError(f"{path}: {error.detail}") from None
+        raise InputError(error.detail) from None
 
 
 def user_message(text: str, image: Image.Image | None = None) -> Message:
@@ -120,15 +126,15 @@ def converse(
     prompt: str | None,
     max_new_tokens: int,
     *,
-    read: Callable[[str], str] = input,
+    read: Callable[[str], str] | None = None,
     show: Callable[[str], None] | None = None,
 ) -> None:
     """Answer `prompt`, or without one every line that `read` gives, until /quit or the end of input.
 
-    The image belongs to the first turn. Ctrl-C stops an answer and keeps what was said of it; at the
-    prompt it ends the conversation. Raises InputError as `reply` does.
+    The image belongs to the first turn. Ctrl-C at the prompt ends the conversation too. Raises InputError
+    as `reply` does.
     """
-    show = show or _to_terminal
+    read, show = read or _typed, show or _to_terminal
     messages: list[Message] = []
     for text in [prompt] if prompt is not None else _lines(read):
         messages.append(user_message(text, None if messages else image))
@@ -189,6 +195,14 @@ def _lines(read: Callable[[str], str]) -> Iterator[str]:
             return
         if text:
             yield text
+
+
+def _typed(prompt: str) -> str:
+    try:
+        return input(prompt)
+    except (EOFError, KeyboardInterrupt):
+        _to_terminal("\n")  # what comes next starts on a line of its own
+        raise
 
 
 def _to_terminal(text: str) -> None:

@@ -15,7 +15,7 @@ from train.records import InputError
 
 RECIPES = Path(__file__).parent / "recipes"
 TINY = "tiny"
-"""As `language_model` or `vision_tower`: a random one of a few hundred thousand weights, made on the spot."""
+"""As `language_model` or `vision_tower`: a random one, a million weights in all, made on the spot."""
 
 StageName = Literal["align", "finetune"]
 

@@ -46,7 +46,7 @@ class Format:
     needs: tuple[str, ...]
     """Special tokens the tokenizer must already hold; `bos_token` and `eos_token` mean its own."""
     opening: str
-    """What stands right before every answer; empty where that is not text (`plain`)."""
+    """What stands right before every answer's words; a space at its end is supervised with them."""
     ending: str
     """What closes every answer and is supervised with it; `eos_token` means the tokenizer's own."""
 
@@ -54,14 +54,14 @@ class Format:
 # `opening` and `ending` repeat what the templates say, on purpose: labels are checked against these.
 _FORMATS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "plain": ((), "", "\n"),
-    "vicuna_v1": (("eos_token",), " ASSISTANT:", "eos_token"),
-    "llama_2": (("bos_token", "eos_token"), " [/INST]", " eos_token"),
+    "vicuna_v1": (("eos_token",), " ASSISTANT: ", "eos_token"),
+    "llama_2": (("bos_token", "eos_token"), " [/INST] ", " eos_token"),
     "llama_3": (
         ("bos_token", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
         "<|start_header_id|>assistant<|end_header_id|>\n\n",
         "<|eot_id|>",
     ),
-    "mistral": (("bos_token", "eos_token"), " [/INST]", "eos_token"),
+    "mistral": (("bos_token", "eos_token"), " [/INST] ", "eos_token"),
     "chatml": (("<|im_start|>", "<|im_end|>"), "<|im_start|>assistant\n", "<|im_end|>"),
 }
 
@@ -372,23 +372,23 @@ def check_labels(encoder: Encoder, turns: Sequence[str], encoded: Encoded) -> st
     parts = encoder.split_special(text)
     parts[::2] = map(_normal, parts[::2])
     text = "".join(parts)
-    opening = encoder.format.opening
+    opening = encoder.format.opening.rstrip(" ")
+    space = encoder.format.opening[len(opening) :]
     at = done = 0
     for number, ((start, end), answer) in enumerate(zip(runs, answers, strict=True)):
         before = _follow(encoder, ids[done:start], text, at)
         after = None if before is None else _follow(encoder, ids[start:end], text, before)
         if before is None or after is None:
             return f"tokens up to answer {number} do not read as the text they were made of"
+        wanted = space + _normal(answer) + encoder.ending
+        if text[before:after] != wanted:
+            return f"answer {number} is {wanted!r}, but {text[before:after]!r} is supervised"
+        if not text[:before].endswith(opening):
+            came = text[:before][-20:]
+            return f"answer {number} is supervised where {came!r} comes before, not {opening!r}"
         asked = [item["text"].strip() for item in messages[2 * number]["content"] if item["type"] == "text"]
         if opening and any(_normal(words) not in text[at:before] for words in asked):
             return f"question {number} does not stand before its answer"
-        wanted = _normal(answer) + encoder.ending
-        if text[before:after] not in (wanted, " " + wanted):
-            return f"answer {number} is {wanted!r}, but {text[before:after]!r} is supervised"
-        if not text[:before].endswith(opening):
-            return (
-                f"answer {number} is supervised where {text[:before][-20:]!r} comes before, not {opening!r}"
-            )
         if encoder.end_token_id is not None and ids[end - 1] != encoder.end_token_id:
             return f"answer {number} does not end with the token {encoder.ending!r}"
         at, done = after, end

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
 import math
 import mmap
+import os
 import re
 import sys
 from collections import Counter
@@ -197,7 +199,7 @@ def append_left_out(path: Path, items: Iterable[LeftOut]) -> None:
         if lines[-1]:
             file.truncate(len(held) - len(lines[-1]))
         if data and file.write(data) != len(data):
-            raise OSError(f"{path}: could not be written whole")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 class InstructionData(torch.utils.data.Dataset):

@@ -1,6 +1,6 @@
 """Turn a training checkpoint into a folder that other programs load as it is, and prove that it is the same.
 
-The folder has the key layout of the published llava-hf models, which transformers, vLLM and lmms-eval read,
+The folder has the key layout of the published llava-hf models, which transformers and vLLM read,
 and the projector a second time as the original LLaVA code reads it. It is written beside its place and
 moves there only after it was loaded again, with plain transformers, and gave what the trainer's model gives.
 """
@@ -23,10 +23,11 @@ import peft
 import torch
 from huggingface_hub import ModelCard, ModelCardData, save_torch_state_dict
 from PIL import Image
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from transformers import AutoProcessor, AutoTokenizer, GenerationConfig, LlavaForConditionalGeneration
 
-from train.checkpoint import RunRecord, load_weights, read_record, versions
+from train.checkpoint import RunRecord, load_weights, read_record, verify, versions
 from train.config import TINY, ModelConfig, Recipe, StageConfig, resolve_tiny
 from train.conversation import Encoder, get_format, to_messages
 from train.model import build_model, features_per_image, load_processor
@@ -53,6 +54,8 @@ CONVERSATIONS: tuple[tuple[str, ...], ...] = (
 _CARD = Path(__file__).with_name("model_card.md.jinja")
 _LOSS_STEPS = 20
 """Logged steps that the model card's losses are the mean of."""
+_NO_LIMIT = 2**20
+"""Positions: a sample's length limit drops turns, and changes nothing else."""
 _SHARD = "5GB"
 _REWRITE_TOLERANCE = 1e-4
 """How far merging LoRA, or splitting a linear projector, may move a layer's output in float32, as a share of
@@ -127,6 +130,7 @@ class _Reference:
 
     checkpoint: str
     dtype: torch.dtype
+    device: str
     parameters: int
     lora_merged: bool
     projector_split: bool
@@ -177,11 +181,18 @@ def describe(proof: Proof) -> str:
 def rebuild(checkpoint: Path) -> Trained:
     """Build the model that `checkpoint` was saved from, without quantization, and load its weights.
 
-    Raises InputError when `checkpoint` is not one, or a base model is not where the record says.
+    Raises InputError when `checkpoint` is not one or not whole, or a base model is not where the record says.
     """
     record = read_record(checkpoint)
-    recipe = Recipe.model_validate(record.recipe)
-    stage = next(stage for name, stage in recipe.stages() if name == record.stage)
+    verify(checkpoint)
+    try:
+        recipe = Recipe.model_validate(record.recipe)
+        stage = dict(recipe.stages())[record.stage]
+    except (ValidationError, KeyError):
+        raise InputError(
+            f"{checkpoint}: its recipe is not one that this version reads; it was written by vitkit "
+            f"{record.versions.get('vitkit', 'of another version')}"
+        ) from None
     stage = stage.model_copy(update={"quantization": "none"})
     config = _located(recipe.model, checkpoint)
     processor = load_processor(config, stage.image_aspect_ratio, get_format(stage.format).template)
@@ -261,16 +272,28 @@ def split_linear_projector(model: Any) -> float | None:
 _LORA = peft.tuners.lora.LoraLayer
 
 
+def export_dtype(stage: StageConfig) -> torch.dtype:
+    """What the weights of a stage are exported in: what its matrices are multiplied in."""
+    return torch.bfloat16 if stage.precision == "bf16" else torch.float32
+
+
+def cast(model: Any, dtype: torch.dtype) -> None:
+    """Convert the parameters alone: buffers, such as the rotary frequencies, stay in float32."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
 def _write(trained: Trained, folder: Path) -> _Reference:
     """Write all that other programs read; returns what they must then say."""
-    model, processor, dtype = trained.model, trained.processor, _dtype(trained.stage)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model, processor, dtype = trained.model, trained.processor, export_dtype(trained.stage)
     prompts = _prompts(trained)
     images = [(name, image, _pixels(processor, image)) for name, image in _images()]
     # Adapters and weights are rounded apart, their sum together: rounding first would not be the trainer's.
     adapted = any(isinstance(module, _LORA) for module in model.modules())
     if not adapted:
-        _cast(model, dtype)
+        cast(model, dtype)
+    device = _device(model)
+    model.to(device)
     logits = [_logits(model, processor, prompt) for prompt in prompts]
     model.cpu()
     projector = _original_projector(model, trained.recipe.model, dtype)
@@ -281,7 +304,7 @@ def _write(trained: Trained, folder: Path) -> _Reference:
             f"{trained.name}: merging LoRA, or splitting a linear projector, moves a layer's output by "
             f"{rewritten:.3g} of its largest"
         )
-    _cast(model, dtype)
+    cast(model, dtype)
     state = _state_dict(model)
     save_torch_state_dict(
         {published_name(name): tensor for name, tensor in state.items()},
@@ -295,6 +318,7 @@ def _write(trained: Trained, folder: Path) -> _Reference:
     return _Reference(
         checkpoint=trained.name,
         dtype=dtype,
+        device=device,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         prompts=prompts,
         images=images,
@@ -312,7 +336,8 @@ def _prove(folder: Path, reference: _Reference) -> Proof:
 
     Raises InputError that says what differs.
     """
-    processor = AutoProcessor.from_pretrained(folder)
+    # Where torchvision is installed, transformers resizes with it unless told to.
+    processor = AutoProcessor.from_pretrained(folder, backend="pil")
     for name, image, pixels in reference.images:
         if not torch.equal(_pixels(processor, image), pixels):
             raise _differs(f"the pixel values of a {name} image")
@@ -333,7 +358,7 @@ def _prove(folder: Path, reference: _Reference) -> Proof:
     ):
         raise _differs(f"{len(wrong)} of {len(reference.digests)} weights, first {wrong[0]}")
 
-    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    model.eval().to(reference.device)
     difference = 0.0
     for prompt, expected_logits in zip(reference.prompts, reference.logits, strict=True):
         found_logits = _logits(model, processor, prompt)
@@ -368,32 +393,31 @@ def _differs(what: str) -> InputError:
 
 
 def _prompts(trained: Trained) -> list[_Prompt]:
-    """The conversations that the checkpoint's format and length allow, as its trainer encodes them."""
+    """The conversations that the checkpoint's format and tokenizer allow, as its trainer encodes them."""
     encoder = Encoder(
         trained.processor.tokenizer,
         get_format(trained.stage.format),
         image_token_id=trained.processor.image_token_id,
         features_per_image=features_per_image(trained.processor),
-        max_length=trained.stage.max_length,
+        max_length=_NO_LIMIT,
     )
     prompts = []
     for conversation in CONVERSATIONS:
         try:
             encoded = encoder.encode(conversation)
-        except Unfit:  # `plain` knows one turn, and a short max_length no image
+        except Unfit:  # `plain` knows one turn, and a tokenizer may lack a character
             continue
-        turns = conversation[: len(conversation) - encoded.dropped_turns]
         supervised = [label != IGNORE_INDEX for label in encoded.labels]
         last = len(supervised) - 1 - supervised[::-1].index(True)
         start = last
         while start and supervised[start - 1]:
             start -= 1
         images = tuple(image for _, image in _images()[: encoded.n_images])
-        prompts.append(_Prompt(turns, images, list(encoded.input_ids), start, encoded.input_ids[last]))
+        prompts.append(_Prompt(conversation, images, list(encoded.input_ids), start, encoded.input_ids[last]))
     if not any(prompt.images for prompt in prompts):
         raise InputError(
-            f"{trained.name}: max_length {trained.stage.max_length} is too short for any question about an "
-            "image that the proof asks: nothing could be compared"
+            f"{trained.name}: no question about an image that the proof asks can be encoded in the format "
+            f"{trained.stage.format}: nothing could be compared"
         )
     return prompts
 
@@ -482,14 +506,13 @@ def _largest(logits: Sequence[torch.Tensor]) -> float:
     return max(float(part.abs().max()) for part in logits)
 
 
-def _dtype(stage: StageConfig) -> torch.dtype:
-    return torch.bfloat16 if stage.precision == "bf16" else torch.float32
-
-
-def _cast(model: Any, dtype: torch.dtype) -> None:
-    # Parameters only: from_pretrained keeps buffers, such as the rotary frequencies, in float32.
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype)
+def _device(model: Any) -> str:
+    """A GPU that has room for the model, else the CPU."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    torch.cuda.empty_cache()
+    return "cuda" if torch.cuda.mem_get_info()[0] > 1.2 * needed + 2**31 else "cpu"
 
 
 def _state_dict(model: Any) -> dict[str, torch.Tensor]:
@@ -515,10 +538,10 @@ def _write_config(trained: Trained, prompts: Sequence[_Prompt], folder: Path) ->
     model, tokenizer = trained.model, trained.processor.tokenizer
     config = model.config
     config.architectures = ["LlavaForConditionalGeneration"]
-    config.dtype = _dtype(trained.stage)
+    config.dtype = export_dtype(trained.stage)
     for each in (config, config.text_config, config.vision_config):
         each._name_or_path = ""  # a path of this machine
-        each.dtype = _dtype(trained.stage)
+        each.dtype = export_dtype(trained.stage)
     # The trainer turns caching off, at both levels (packed samples would see each other).
     config.use_cache = config.text_config.use_cache = True
     config.save_pretrained(folder)

@@ -188,13 +188,10 @@ def _packed_logits(model: Any, ids: list[torch.Tensor], examples: list[Example],
     if pixels:
         inputs["pixel_values"] = torch.cat(pixels)
     inputs = {key: value.to(model.device) for key, value in inputs.items()}
-    was_training = model.training
-    model.eval()  # dropout would move logits too
-    try:
-        with torch.no_grad(), _autocast(model, stage):
-            return model(**inputs).logits[0].float()
-    finally:
-        model.train(was_training)
+    # Dropout would move logits too. Not by eval(): 4-bit weights on a CPU are packed anew by it, for good.
+    torch.manual_seed(0)
+    with torch.no_grad(), _autocast(model, stage):
+        return model(**inputs).logits[0].float()
 
 
 def _autocast(model: Any, stage: StageConfig) -> contextlib.AbstractContextManager[Any]:

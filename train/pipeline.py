@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,8 @@ def run(config: RunConfig) -> bool:
     Raises InputError when something given cannot be used, before anything is trained where it can be known.
     """
     quiet()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("a run is one process so far: start it without torchrun, on one GPU or the CPU")
     recipe = load_recipe(config.recipe, config.overrides)
     sources = {name: _source(config, recipe, name) for name, _ in recipe.stages()}
     with _own_folder(config.out), StopRequest() as stop:
@@ -151,6 +154,8 @@ def _base(recipe: Recipe, out: Path, samples: Sequence[Sample]) -> ModelConfig:
     """The recipe's model, with `tiny` replaced by the folders that are made for it."""
     if TINY not in (recipe.model.language_model, recipe.model.vision_tower):
         return recipe.model
+    # Its matrices are too small to share: threads would spend their time waiting for each other.
+    torch.set_num_threads(1)
     texts = sorted({turn for sample in samples for turn in sample.turns})
     write_tiny(out / "base", texts, recipe.seed)
     return resolve_tiny(recipe.model, out)
@@ -226,7 +231,7 @@ def _train(
     if torch.cuda.is_available():
         model.to("cuda")
     if stage.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     collator = Collator(item.processor.tokenizer.pad_token_id, image_size(item.processor))
     terminal.say_gates(
         run_gates(
@@ -275,7 +280,8 @@ def _own_folder(out: Path) -> Iterator[None]:
         raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Not flock: processes that read images would inherit it, and outlive a killed run by seconds.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
                 f"--out {out} is in use by another run; wait for it, or name another folder"

@@ -98,7 +98,8 @@ class StopRequest:
             return
         self.requested = True
         # Past Python's buffers, which the interrupted code may be in the middle of writing to.
-        os.write(2, b"\nStopping once the step at hand is saved; the same signal again stops at once.\n")
+        with contextlib.suppress(OSError):  # nobody may be reading
+            os.write(2, b"\nStopping once the step at hand is saved; the same signal again stops at once.\n")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
@@ -386,7 +387,7 @@ class StageTrainer(Trainer):
         if self.args.should_save:
             append_left_out(self._folder.parent / LEFT_OUT, left_out)
         count, limit, seen = len(self._unreadable), self._stage.max_left_out, self._samples
-        if count > limit * len(self._data.prepared) or (count >= _MANY and count > limit * seen):
+        if count / len(self._data.prepared) > limit or (count >= _MANY and count / seen > limit):
             first = left_out[0]
             raise InputError(
                 f"{self._name} step {self.state.global_step}: images of {count:,} samples could not be read "

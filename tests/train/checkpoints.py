@@ -39,9 +39,19 @@ def stage_config(**settings: Any) -> StageConfig:
     )
 
 
-def write_checkpoint(run: Path, model: ModelConfig, stage: StageConfig, name: str = "finetune") -> Path:
-    """Write RUN/NAME/checkpoint-7, in which every weight that trains has moved; returns it."""
-    recipe = Recipe(description="a test", model=model, **{name: stage})
+def write_checkpoint(
+    run: Path,
+    model: ModelConfig,
+    stage: StageConfig,
+    name: str = "finetune",
+    *,
+    recorded: ModelConfig | None = None,
+) -> Path:
+    """Write RUN/NAME/checkpoint-7, in which every weight that trains has moved; returns it.
+
+    `recorded` is what the record says the model is, where that differs.
+    """
+    recipe = Recipe(description="a test", model=recorded or model, **{name: stage})
     processor = load_processor(model, stage.image_aspect_ratio, get_format(stage.format).template)
     llava = build_model(model, processor, precision=stage.precision, quantization="none", seed=recipe.seed)
     set_trainable(llava, stage, model.projector)

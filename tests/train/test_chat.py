@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,17 @@ def test_an_export_a_checkpoint_and_a_runs_folder_answer_the_same(
     expected = reply(opened, messages, max_new_tokens=8, show=lambda text: None)
 
     assert reply(open_checkpoint(run / which), messages, max_new_tokens=8, show=lambda text: None) == expected
+
+
+def test_a_checkpoint_of_adapters_in_bf16_answers_as_its_export_does(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "run", "qwen2", language_model="lora", precision="bf16")
+    export(checkpoint, tmp_path / "out")
+    messages = [user_message("What is this?", factory.picture(40, 30))]
+    answers = [
+        reply(open_checkpoint(path), messages, max_new_tokens=8, show=lambda text: None)
+        for path in (checkpoint, tmp_path / "out")
+    ]
+    assert answers[0] == answers[1] != ""
 
 
 def test_later_turns_see_the_earlier_ones_and_the_image_stays_in_the_first(
@@ -211,11 +223,17 @@ def test_what_is_no_model_is_one_line(tmp_path: Path, run: Path, image: Path) ->
     (tmp_path / "checkpoint-3").mkdir()
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "config.json").write_text("{")
+    shutil.copytree(run / "model", tmp_path / "cut")
+    with (tmp_path / "cut" / "model.safetensors").open("r+b") as weights:
+        weights.truncate(1000)
+    factory.write_language_model(tmp_path / "llama")
     for name, message in (
         ("gone", "gone: no such folder"),
         ("empty", "empty: is no exported model"),
         ("checkpoint-3", "checkpoint-3/record.json: cannot be read"),
         ("torn", "torn: cannot be loaded"),
+        ("cut", "cut: cannot be loaded"),
+        ("llama", "llama: is a llama model, not a LLaVA"),
     ):
         with pytest.raises(InputError, match=message) as caught:
             chat(tmp_path / name, image, "What is this?", 3)

@@ -20,6 +20,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from tests.train import factory
 from tests.train.checkpoints import FAMILY_FORMATS, stage_config, tiny_checkpoint, write_checkpoint
 from train import export as exporting
+from train.checkpoint import read_record
 from train.config import ModelConfig
 from train.conversation import Encoder, get_format
 from train.export import PROJECTOR, PROOF, export, published_name, rebuild
@@ -167,6 +168,26 @@ def test_bf16_lora_is_merged_in_float32_and_rounded_once(tmp_path: Path) -> None
     assert proof.dtype == "bfloat16"
     assert proof.rewrite_difference < 1e-5
     assert 0 < proof.logits_difference <= proof.logits_tolerance == pytest.approx(0.1 * proof.logits_largest)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_length": 40},
+        {"format": "llama_2"},
+        {"image_aspect_ratio": "square", "vision_tower_learning_rate": 1e-4},
+    ],
+)
+def test_other_settings_of_a_stage_export_too(tmp_path: Path, settings: dict[str, Any]) -> None:
+    proof = export(tiny_checkpoint(tmp_path / "run", **settings), tmp_path / "out")
+    assert (proof.logits_difference, proof.prompts, proof.images) == (0, 3, 4)
+
+
+@pytest.mark.parametrize("settings", [{"feature_select": "cls_patch"}, {"feature_layer": -1}])
+def test_other_features_of_the_tower_export_too(tmp_path: Path, settings: dict[str, Any]) -> None:
+    model = factory.model_config("llama", "clip", **settings)
+    proof = export(write_checkpoint(tmp_path / "run", model, stage_config()), tmp_path / "out")
+    assert (proof.logits_difference, proof.prompts, proof.images) == (0, 3, 4)
 
 
 @pytest.mark.parametrize("family", ["llama", "llama_3", "mistral"])
@@ -388,6 +409,14 @@ def test_the_model_card_says_what_the_record_and_the_log_say(tmp_path: Path) -> 
         assert unsaid not in card.text.split("## What was checked")[0], unsaid
 
 
+def test_the_card_of_a_quantized_run_says_so(tmp_path: Path) -> None:
+    settings = {"language_model": "lora", "quantization": "nf4", "precision": "bf16"}
+    export(tiny_checkpoint(tmp_path / "run", **settings), tmp_path / "out")
+
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Training held the language model in 4 bits; its adapters are merged" in card
+
+
 def test_hub_names_are_the_cards_base_models(tmp_path: Path) -> None:
     trained = rebuild(tiny_checkpoint(tmp_path / "run"))
     model = ModelConfig(language_model="lmsys/vicuna-7b-v1.5", vision_tower="tiny")
@@ -556,12 +585,29 @@ def test_a_run_that_moved_with_its_tiny_base_exports(tmp_path: Path, recorded: s
         language_model=str(factory.write_language_model(base / "language_model")),
         vision_tower=str(factory.write_vision_tower(base / "vision_tower")),
     )
-    checkpoint = write_checkpoint(tmp_path / "run", model, stage_config())
-    if recorded == "tiny":
-        record = json.loads((checkpoint / "record.json").read_text())
-        record["recipe"]["model"].update(language_model="tiny", vision_tower="tiny")
-        (checkpoint / "record.json").write_text(json.dumps(record))
+    named = ModelConfig(language_model="tiny", vision_tower="tiny") if recorded == "tiny" else model
+    write_checkpoint(tmp_path / "run", model, stage_config(), recorded=named)
     shutil.move(tmp_path / "run", tmp_path / "moved")
 
     proof = export(tmp_path / "moved" / "finetune" / "checkpoint-7", tmp_path / "out")
     assert proof.logits_difference == 0
+
+
+def test_a_torn_checkpoint_is_one_line(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "run")
+    weights = checkpoint / "trained.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+
+    with pytest.raises(InputError, match=r"trained\.safetensors: [\d,]+ bytes, [\d,]+ were written"):
+        export(checkpoint, tmp_path / "out")
+    assert _nothing_left(tmp_path / "out")
+
+
+def test_a_recipe_of_another_version_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "run")
+    record = read_record(checkpoint)
+    record.recipe["model"]["resampler"] = "perceiver"
+    monkeypatch.setattr(exporting, "read_record", lambda checkpoint: record)
+
+    with pytest.raises(InputError, match=r"its recipe is not one that this version reads; .* vitkit 0\.1\.0"):
+        export(checkpoint, tmp_path / "out")

@@ -328,8 +328,8 @@ def test_a_question_supervised_in_place_of_the_same_answer_is_found(name: str) -
     ("written", "instead", "problem"),
     [
         (" + text -}}", " -}}", "question 0 does not stand before its answer"),
-        (" + text + eos_token", " + text", "answer 0 is 'A red bus.</s>', but ' A red bus.' is supervised"),
-        ("' ' + text + eos_token", "text + eos_token", "comes before, not"),
+        (" + text + eos_token", " + text", "answer 0 is ' Yes</s>', but ' Yes' is supervised"),
+        ("' ' + text + eos_token", "text + eos_token", "answer 0 is ' Yes</s>', but 'Yes</s>' is supervised"),
         ("{%- generation -%}", "", "0 stretches are supervised, for 1 answers"),
     ],
 )
@@ -348,7 +348,7 @@ def test_a_template_that_says_something_else_is_found(written: str, instead: str
         features_per_image=3,
         max_length=4096,
     )
-    assert problem in str(check_labels(encoder, CHAT[:2], encoder.encode(CHAT[:2])))
+    assert problem in str(check_labels(encoder, CHAT[2:4], encoder.encode(CHAT[2:4])))
 
 
 def test_a_prompt_that_would_be_tokenized_otherwise_in_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

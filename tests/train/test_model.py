@@ -217,6 +217,18 @@ def test_an_image_token_that_is_there_already_keeps_its_id(special: bool, tmp_pa
     assert processor.tokenizer.encode("a<image>", add_special_tokens=False)[-1] == processor.image_token_id
 
 
+def test_the_language_models_own_chat_template_does_not_travel_beside_ours(tmp_path: Path) -> None:
+    folder = shutil.copytree(factory.language_model(), tmp_path / "llm")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = "theirs"
+    tokenizer.save_pretrained(folder)
+    config = ModelConfig(language_model=str(folder), vision_tower=str(factory.vision_tower()))
+    processor = load_processor(config, "pad", TEMPLATE)
+    assert (processor.chat_template, processor.tokenizer.chat_template) == (TEMPLATE, TEMPLATE)
+    processor.save_pretrained(tmp_path / "saved")
+    assert not any("theirs" in path.read_text() for path in (tmp_path / "saved").iterdir())
+
+
 # Weights
 
 

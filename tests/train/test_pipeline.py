@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
 import sys
@@ -318,11 +317,25 @@ def test_a_folder_of_somebody_elses_is_refused_and_left_alone(world: World) -> N
 
 def test_a_folder_in_use_is_refused(world: World) -> None:
     world.out.mkdir()
-    with (world.out / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    hold = (
+        "import fcntl, sys; lock = open(sys.argv[1], 'w'); fcntl.lockf(lock, fcntl.LOCK_EX); print(); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, world.out / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdin is not None and other.stdout is not None
+        other.stdout.readline()
         assert world.refusal() == (
             f"--out {world.out} is in use by another run; wait for it, or name another folder"
         )
+        other.stdin.close()
+
+
+def test_several_processes_are_refused_for_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    assert world.refusal() == (
+        "a run is one process so far: start it without torchrun, on one GPU or the CPU"
+    )
 
 
 def test_the_command_line_says_errors_in_one_line_and_exits_with_2(tmp_path: Path) -> None:

@@ -218,6 +218,12 @@ def test_adapters_start_as_no_change_and_follow_the_seed_alone() -> None:
     assert (layer.r["default"], layer.scaling["default"]) == (4, 2.0)
 
 
+def test_adapters_drop_out_as_the_stage_says() -> None:
+    model, _ = build()
+    set_trainable(model, stage("lora", lora=LoraConfig(rank=2, alpha=2, dropout=0.25)), "mlp2x_gelu")
+    assert model.model.language_model.layers[1].mlp.up_proj.lora_dropout["default"].p == 0.25
+
+
 def test_setting_a_stage_twice_changes_nothing() -> None:
     model, _ = build()
     counts = set_trainable(model, stage("lora"), "mlp2x_gelu")

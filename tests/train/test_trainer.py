@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -321,6 +322,26 @@ def test_the_record_says_what_was_trained_on(root: Path, tmp_path: Path) -> None
     assert {"python", "vitkit", "torch", "transformers"} <= record.versions.keys()
 
 
+def test_bf16_with_activation_checkpointing_goes_on_exactly(root: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "precision": "bf16",
+        "gradient_checkpointing": True,
+        "language_model": "lora",
+        "lora": {"rank": 2, "alpha": 4, "dropout": 0.05},
+        "max_steps": 6,
+    }
+    get_ready(root, **changes).train(tmp_path / "whole")
+    stopped = train_some(get_ready(root, **changes), tmp_path / "stopped", batches=6)
+    assert stopped.step == 3
+    done = get_ready(root, **changes).train(tmp_path / "stopped")
+    assert done.checkpoint is not None
+    assert curve(tmp_path / "stopped") == curve(tmp_path / "whole")
+    held = load_file(done.checkpoint / WEIGHTS)
+    assert {value.dtype for value in held.values()} == {torch.float32}
+    other = load_file(tmp_path / "whole" / "finetune" / done.checkpoint.name / WEIGHTS)
+    assert all(torch.equal(value, other[name]) for name, value in held.items())
+
+
 # What stops a run
 
 
@@ -494,6 +515,20 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "  align 2/4  loss 2.5000  lr 1.00e-03  11 s left",
         "  align 4/4  loss 2.5000  lr 1.00e-03  0 s left",
     ]
+
+
+def test_progress_moves_in_a_terminal_and_leaves_it_as_it_was() -> None:
+    screen = io.StringIO()
+    line = ProgressLine("align", Console(file=screen, width=120, force_terminal=True, color_system=None))
+    state = SimpleNamespace(is_world_process_zero=True, global_step=0, max_steps=4)
+    line.on_train_begin(None, state, None)
+    state.global_step = 3
+    line.on_log(None, state, None, {"loss": 2.5, "lr/projector": 1e-3})
+    line.close()
+    shown = screen.getvalue()
+    assert "3/4 loss 2.5000  lr 1.00e-03" in shown
+    hide, show = "\x1b[?25l", "\x1b[?25h"
+    assert shown.count(hide) == shown.count(show) == 1
 
 
 def test_tensorboard_has_the_curve_of_the_stage(root: Path, tmp_path: Path) -> None:
