@@ -39,8 +39,8 @@ from datagen.usefulness import warnings as usefulness_warnings
 from schemas import Accounting, AuditReport, RunManifest
 
 # Widths are ours to keep: a table must not break in a log or a narrow window.
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_out = Console(highlight=False, soft_wrap=True, emoji=False)
+_err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 _SILENCE_SECONDS = 10.0
 _UNITS_A_STEP = 256  # drawing a bar costs more than counting
 _COLUMNS = ("emitted", "rejected", "duplicate", "failed", "pending")

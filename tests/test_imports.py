@@ -58,6 +58,8 @@ TRAIN = [
     {"train.dataset", "train.model", "train.stages", "train.tiny"},
     {"train.collate", "train.logs"},
     {"train.trainer", "train.gates"},
+    {"train.proof"},
+    {"train.card"},
     {"train.export"},
     {"train.chat"},
     {"train.terminal"},

@@ -93,7 +93,7 @@ def chat(
     prompt: Annotated[
         str | None, typer.Option(metavar="TEXT", help="One question; without it, as many as you type.")
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(metavar="N", help="Longest answer, in tokens.")] = 512,
+    max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Longest answer, in tokens.")] = 512,
 ) -> None:
     """Talk to a checkpoint about an image."""
     from train import pipeline

@@ -18,7 +18,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, get_args
@@ -83,6 +83,12 @@ class RunRecord(_Json):
     """Training time so far, over all starts."""
     unreadable: list[int] = []
     """Indices of samples whose image could not be read so far."""
+    usable: int = 0
+    """Samples that could be used, each counted once."""
+    usable_sha256: str = ""
+    """Which they were: the order of an epoch follows from them."""
+    frozen_sha256: str | None = None
+    """Of the weights that do not train, which a checkpoint does not hold; None for those held in 4 bits."""
 
 
 class _File(_Json):
@@ -156,6 +162,27 @@ def _files(data: Sequence[DataRecord]) -> str:
     return ", ".join(f"{Path(file.path).name}:{file.weight:g} ({file.sha256[:8]})" for file in data) or "none"
 
 
+def fingerprints(model: Any) -> dict[str, int]:
+    """A number for each frozen parameter: the sum of its bits, read as integers of its own width."""
+    kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return {
+        name: int(parameter.detach().view(kinds[parameter.element_size()]).sum(dtype=torch.int64))
+        for name, parameter in model.named_parameters()
+        if not parameter.requires_grad
+    }
+
+
+def frozen_sha256(model: Any) -> str | None:
+    """One hash of all frozen parameters, by which a checkpoint knows the weights that it does not hold.
+
+    None where they are held in 4 bits: what an export puts in their place are others.
+    """
+    if getattr(model, "is_quantized", False):
+        return None
+    text = "".join(f"{name} {number}\n" for name, number in sorted(fingerprints(model).items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 # Weights ---------------------------------------------------------------------------------------------
 
 
@@ -227,11 +254,14 @@ def step_of(checkpoint: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def newest_complete(stage_folder: Path) -> Path | None:
-    """The complete checkpoint with the highest step, or None. Broken ones are named in a warning."""
+def newest_complete(stage_folder: Path, only: Collection[str] | None = None) -> Path | None:
+    """The complete checkpoint with the highest step, or None. Broken ones are named in a warning.
+
+    `only` is as `verify` takes it.
+    """
     for _, folder in reversed(_checkpoints(stage_folder)):
         try:
-            verify(folder)
+            verify(folder, only)
         except InputError as error:
             _log.warning("skipping a broken checkpoint: %s", error)
         else:
@@ -239,8 +269,12 @@ def newest_complete(stage_folder: Path) -> Path | None:
     return None
 
 
-def verify(folder: Path) -> None:
-    """Read every file of a checkpoint. Raises InputError unless it is complete and unchanged."""
+def verify(folder: Path, only: Collection[str] | None = None) -> None:
+    """Raise InputError unless a checkpoint is complete and unchanged.
+
+    Every file must have its size, and its hash; with `only`, just the files of these names are read for
+    theirs: a reader of weights need not wait for the tens of gigabytes of a large optimizer.
+    """
     try:
         marker = _Marker.model_validate_json((folder / MARKER).read_bytes())
     except OSError:
@@ -253,7 +287,7 @@ def verify(folder: Path) -> None:
             size = path.stat().st_size
             if size != expected.size:
                 raise InputError(f"{path}: {size:,} bytes, {expected.size:,} were written")
-            if _sha256(path) != expected.sha256:
+            if (only is None or name in only) and _sha256(path) != expected.sha256:
                 raise InputError(f"{path}: not the bytes that were written")
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
@@ -363,7 +397,7 @@ def saving(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        why = _disk_problem(error, folder)
+        why = disk_problem(error, folder)
         if why is None:
             raise
         raise InputError(
@@ -372,7 +406,8 @@ def saving(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _disk_problem(error: Exception, folder: Path) -> str | None:
+def disk_problem(error: Exception, folder: Path) -> str | None:
+    """What a disk did that an error from Python, safetensors or torch tells of; None for any other error."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     text = str(error)

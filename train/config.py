@@ -164,9 +164,10 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _apply(tables, override)
     try:
-        return Recipe.model_validate(tables)
+        recipe = Recipe.model_validate(tables)
     except ValidationError as error:
         raise InputError(f"{path.name}: {_first_problem(error)}") from None
+    return recipe.model_copy(update={"model": _located(recipe.model)})
 
 
 def resolve_tiny(model: ModelConfig, run_folder: Path) -> ModelConfig:
@@ -184,14 +185,25 @@ def resolve_tiny(model: ModelConfig, run_folder: Path) -> ModelConfig:
 def differences(ours: Recipe, theirs: Recipe) -> list[str]:
     """The keys in which two recipes differ, as `key: ours, theirs`, but for what may change between runs."""
     mine, other = dict(_flatten(ours.model_dump())), dict(_flatten(theirs.model_dump()))
-    free = {"description", "workers"}
     return [
         f"{key}: {mine.get(key)} here, {other.get(key)} there"
         for key in sorted({*mine, *other})
-        if mine.get(key) != other.get(key)
-        and key not in free
-        and key.rpartition(".")[2] not in ("save_steps", "keep_checkpoints", "max_left_out")
+        if mine.get(key) != other.get(key) and key.rpartition(".")[2] not in _FREE
     ]
+
+
+def _located(model: ModelConfig) -> ModelConfig:
+    """Folders by their whole path, so that a checkpoint finds them from wherever it is read."""
+    names = {part: getattr(model, part) for part in ("language_model", "vision_tower")}
+    folders = {part: name for part, name in names.items() if name != TINY and Path(name).is_dir()}
+    return model.model_copy(update={part: str(Path(name).resolve()) for part, name in folders.items()})
+
+
+_FREE = {
+    *("description", "workers", "save_steps", "keep_checkpoints", "max_left_out"),
+    *("micro_batch_size", "gradient_checkpointing"),
+}
+"""What may change between two starts of a run: none of it changes what is learnt."""
 
 
 def _find(name: str) -> Path:

@@ -10,9 +10,10 @@ import math
 import mmap
 import os
 import re
+import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -135,24 +136,27 @@ def prepare(
     *,
     needs_images: bool,
     workers: int = 0,
+    advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[Prepared], list[LeftOut]]:
     """Encode every sample once, audit its labels, and read its images' headers, before any step is taken.
 
     `needs_images` is for a stage that trains the projector alone: samples that show no image would
     train nothing, and are left out as text_only. Wrong labels are left out as `labels`; the other
     reasons are the encoder's and the store's. `workers` processes share the work (0: done here); the
-    outcome is the same.
+    outcome is the same. `advance` is called after each sample.
     """
     checks = torch.utils.data.DataLoader(
         _Checks(samples, encoder, store, needs_images),
         batch_size=64,
         num_workers=workers,
         collate_fn=list,
+        worker_init_fn=outlive_sigterm,
         generator=torch.Generator(),  # of its own, so that the run's random state stays as it was
     )
     prepared: list[Prepared] = []
     left_out: list[LeftOut] = []
     for sample, found in zip(samples, itertools.chain.from_iterable(checks), strict=True):
+        advance()
         if isinstance(found[0], str):
             left_out.append(LeftOut(stage, sample.file, sample.record, sample.id, *found))
         else:
@@ -182,24 +186,50 @@ def check_share(left_out: Sequence[LeftOut], total: int, limit: float, stage: st
     )
 
 
-def append_left_out(path: Path, items: Iterable[LeftOut]) -> None:
-    """Add those not there yet to `left_out.jsonl`, one a line, in one write.
+def start_left_out(path: Path, stage: str, items: Iterable[LeftOut]) -> None:
+    """Put `items` in place of what an earlier start of the stage left out at its start.
 
-    A last line without its end (a process was killed, a disk full) is taken off first.
+    Samples of this stage that a step could not decode stay, and so do other stages'. The file is replaced
+    whole: a kill leaves the old one or the new one.
     """
-    try:
-        held = path.read_bytes()
-    except FileNotFoundError:
-        held = b""
-    lines = held.split(b"\n")
-    seen = set(lines[:-1])
-    new = dict.fromkeys(msgspec.json.encode(asdict(item)) for item in items)
-    data = b"".join(line + b"\n" for line in new if line not in seen)
+    kept = [line for line in _lines(path) if _stays(line, stage)]
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_bytes(b"".join(line + b"\n" for line in [*kept, *_encoded(items)]))
+    temporary.replace(path)
+
+
+def append_left_out(path: Path, items: Iterable[LeftOut]) -> None:
+    """Add those not there yet to `left_out.jsonl`, one a line, in one write."""
+    seen = set(_lines(path))
+    data = b"".join(line + b"\n" for line in _encoded(items) if line not in seen)
     with path.open("ab", buffering=0) as file:
-        if lines[-1]:
-            file.truncate(len(held) - len(lines[-1]))
         if data and file.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def _lines(path: Path) -> list[bytes]:
+    """Whole lines: the last one may be torn (a process was killed, a disk full)."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
+def _encoded(items: Iterable[LeftOut]) -> Iterator[bytes]:
+    yield from dict.fromkeys(msgspec.json.encode(asdict(item)) for item in items)
+
+
+def _stays(line: bytes, stage: str) -> bool:
+    entry = msgspec.json.decode(line)
+    return entry["stage"] != stage or entry["step"] is not None
+
+
+def outlive_sigterm(_: int = 0) -> None:
+    """Have a process that reads images ignore SIGTERM, which Slurm sends to every process of a job.
+
+    It would die of it at once, and with it the step that the training process wants to finish and save.
+    It still ends when that process does.
+    """
+    in_worker = torch.utils.data.get_worker_info() is not None
+    if in_worker and signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class InstructionData(torch.utils.data.Dataset):
@@ -226,6 +256,7 @@ class InstructionData(torch.utils.data.Dataset):
         return len(self.prepared)
 
     def __getitem__(self, index: int) -> Example:
+        outlive_sigterm()
         sample = self.prepared[index].sample
         encoded = self._encoder.encode(sample.turns)
         input_ids, labels = torch.tensor(encoded.input_ids), torch.tensor(encoded.labels)

@@ -60,22 +60,32 @@ def run_gates(
 
 
 def longest_examples(data: InstructionData, count: int) -> list[Example]:
-    """The longest samples whose images can be read, those with images first.
+    """The longest samples whose images can be read, one with an image among them where there is any.
 
-    They take the most memory of any batch, so a batch that does not fit shows before training.
+    They take the most memory of any batch, so that one too many for a GPU shows before training.
     """
-    order = sorted(
-        range(len(data)), key=lambda i: (data.prepared[i].n_images == 0, -data.prepared[i].length, i)
-    )
+    order = sorted(range(len(data)), key=lambda index: (-data.prepared[index].length, index))
+    examples = _readable(data, order, count)
+    if not any(len(example.pixel_values) for example in examples):
+        with_images = _readable(data, [index for index in order if data.prepared[index].n_images], 1)
+        examples = [*with_images, *examples][:count]
+    if not examples:
+        sample, problem = data.prepared[order[0]].sample, data[order[0]].problem
+        raise InputError(
+            f"no sample's image can be decoded, so there is nothing to train on; {sample.file}: record "
+            f"{sample.record} ({sample.id}): {problem[1] if problem else 'has none'}"
+        )
+    return examples
+
+
+def _readable(data: InstructionData, order: list[int], count: int) -> list[Example]:
     examples: list[Example] = []
     for index in order:
+        if len(examples) == count:
+            break
         example = data[index]
         if example.problem is None:
             examples.append(example)
-        if len(examples) == count:
-            break
-    if not examples:
-        raise InputError("no sample's image can be read: nothing to train on (left_out.jsonl names them)")
     return examples
 
 

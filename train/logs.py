@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import netrc
 import os
 import time
 from pathlib import Path
@@ -60,7 +59,7 @@ def _stays(line: bytes, stage: str, step: int) -> bool:
 
 
 class RunLog(TrainerCallback):
-    """Writes what the trainer logs to log.jsonl, one JSON object a step, each on disk before the next step.
+    """Writes what the trainer logs to log.jsonl, one JSON object a step, each written before the next step.
 
     A line has `stage`, `step`, `epoch`, `loss`, `loss/type/…`, `loss/source/…` (of the step's supervised
     tokens), `lr/…` a parameter group, `grad_norm`, `samples` and `tokens` (trained on so far; tokens are
@@ -89,7 +88,7 @@ class ProgressLine(TrainerCallback):
 
     def __init__(self, stage: str, console: Console | None = None) -> None:
         self._stage = stage
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or Console(highlight=False, soft_wrap=True, emoji=False)
         self._progress: Progress | None = None
         self._task: Any = None
         self._first_step = 0
@@ -158,15 +157,13 @@ def trackers(folder: Path, step: int) -> list[TrainerCallback]:
 
 
 def _has_wandb() -> bool:
-    """Whether wandb would run without asking: installed, and with a key or a mode that needs none."""
+    """Whether the user asked for wandb: installed, and a key, mode or project of it in the environment.
+
+    A login that lies about in ~/.netrc is no request to send this run anywhere.
+    """
     if importlib.util.find_spec("wandb") is None or os.environ.get("WANDB_MODE") == "disabled":
         return False
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") == "offline":
-        return True
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+    return any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"))
 
 
 def _duration(seconds: float) -> str:

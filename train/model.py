@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any, NamedTuple
 
 import torch
 import transformers
-from safetensors import SafetensorError
+from huggingface_hub import model_info, try_to_load_from_cache
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever one the hub's client uses
+from safetensors import SafetensorError, safe_open
 from tokenizers import AddedToken
 from transformers import (
     AutoConfig,
@@ -32,16 +35,26 @@ from transformers import (
     SiglipImageProcessorPil,
     SiglipVisionModel,
 )
+from transformers.convert_slow_tokenizer import SentencePieceExtractor
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
+from transformers.utils import (
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    is_protobuf_available,
+    is_sentencepiece_available,
+)
 
 from schemas.llava import IMAGE_TOKEN
-from train.config import ModelConfig
+from train.config import TINY, ModelConfig
 from train.records import InputError
 
 PAD_TOKEN = "<pad>"
 ROWS = 64
 """An embedding that has to grow does so to a multiple of this: tensor cores want it, and vLLM too."""
+
+HUB_SECONDS = 10
+"""How long the hub has to answer which files a model has."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -56,6 +69,30 @@ _TOWER_KINDS = {
     "clip_vision_model": _TowerKind(CLIPVisionModel, CLIPImageProcessorPil, 1),
     "siglip_vision_model": _TowerKind(SiglipVisionModel, SiglipImageProcessorPil, 0),
 }
+
+
+def check_parts(config: ModelConfig, quantization: str) -> None:
+    """Refuse a model that could not be built later on: for the start of a run, before its data is prepared.
+
+    Looked at are both configurations, the tower's image settings and `feature_layer`, that the weights are
+    there as safetensors with every shard, and, for `nf4`, that bitsandbytes is. No weights are read or
+    downloaded; of those on this disk the headers are read, which tell a file cut short. A hub name is
+    looked for in the hub's local cache, and asked of the hub itself only where that is not enough. A part
+    that is `tiny` is made by the run, so it is passed over.
+
+    Raises InputError naming the part.
+    """
+    if quantization != "none":
+        _check_bitsandbytes()
+    if config.vision_tower != TINY:
+        vision_config = _vision_config(config.vision_tower)
+        _check_feature_layer(config, vision_config.num_hidden_layers)
+        kind, size = _TOWER_KINDS[vision_config.model_type], _square_side(vision_config, "image_size")
+        _read_image_processor(config.vision_tower, kind, size)
+        _check_weights(config.vision_tower, "vision_tower")
+    if config.language_model != TINY:
+        _check_causal(config.language_model)
+        _check_weights(config.language_model, "language_model")
 
 
 def load_processor(config: ModelConfig, image_aspect_ratio: str, chat_template: str) -> LlavaProcessor:
@@ -227,7 +264,7 @@ def _read_config(name: str, role: str) -> Any:
     """The configuration of a folder or hub name; `role` is the recipe's key."""
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise InputError(f"{role} {name}: the folder has no config.json, so it is not a model's")
-    with _clear_errors(name, role):
+    with _clear_errors(name, role, reached=False):
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
 
 
@@ -298,11 +335,15 @@ def _select_strategy(config: ModelConfig, kind: _TowerKind) -> str:
 def _load_tokenizer(name: str) -> Any:
     _check_causal(name)
     with _clear_errors(name, "language_model", "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        except (OSError, ValueError, ImportError):
+            _explain_tokenizer_model(name)
+            raise
     if not tokenizer.is_fast:
         raise InputError(
             f"language_model {name}: its tokenizer cannot say where in the text a token stands; "
-            "put a tokenizer.json beside its weights"
+            + _TOKENIZER_MEND
         )
     tokenizer.padding_side = "right"
     _add_special(tokenizer, IMAGE_TOKEN)
@@ -313,17 +354,64 @@ def _load_tokenizer(name: str) -> Any:
     return tokenizer
 
 
+_TOKENIZER_MEND = (
+    "put a tokenizer.json beside its config.json, as AutoTokenizer.from_pretrained(...).save_pretrained(...) "
+    "writes one where the tokenizer can be read (docs/training.md)"
+)
+
+
+def _explain_tokenizer_model(name: str) -> None:
+    """Raise InputError where a `tokenizer.model` that could not be converted is what went wrong.
+
+    Whatever keeps transformers from reading one as SentencePiece's, it then tries tiktoken's format, and
+    the error is about tiktoken.
+    """
+    folder = _folder(name)
+    if folder is None or (folder / "tokenizer.json").is_file():
+        return
+    path = folder / "tokenizer.model"
+    if not path.is_file():
+        return
+    where = f"language_model {name}: has a tokenizer.model and no tokenizer.json"
+    available = {"sentencepiece": is_sentencepiece_available(), "protobuf": is_protobuf_available()}
+    absent = [package for package, there in available.items() if not there]
+    if absent:
+        raise InputError(
+            f"{where}; to convert it takes {' and '.join(absent)}, not installed here: "
+            f"pip install {' '.join(absent)}"
+        )
+    try:
+        SentencePieceExtractor(str(path))
+    except Exception as error:  # Only asked for its reason: the conversion has failed already.
+        reason = _first_line(error)
+    else:
+        reason = f"transformers {transformers.__version__} does not know its kind"
+    raise InputError(f"{where}, and it cannot be converted ({reason}); {_TOKENIZER_MEND}")
+
+
+def _folder(name: str) -> Path | None:
+    """Where a model's files lie on this disk: its folder, or a hub name's place in the hub's local cache."""
+    if Path(name).is_dir():
+        return Path(name)
+    config = try_to_load_from_cache(name, "config.json")
+    return Path(config).parent if isinstance(config, str) else None
+
+
 def _add_special(tokenizer: Any, token: str) -> None:
     """Make `token` a token by itself: with its old id where the vocabulary has it, with a new one else."""
     special = AddedToken(token, special=True, normalized=False)
     tokenizer.add_special_tokens({"extra_special_tokens": [special]}, replace_extra_special_tokens=False)
 
 
-def _quantized_loading(dtype: torch.dtype) -> dict[str, Any]:
+def _check_bitsandbytes() -> None:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
             "quantization nf4 needs bitsandbytes, which is not installed: pip install bitsandbytes"
         )
+
+
+def _quantized_loading(dtype: torch.dtype) -> dict[str, Any]:
+    _check_bitsandbytes()
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -336,14 +424,68 @@ def _quantized_loading(dtype: torch.dtype) -> dict[str, Any]:
     return {"quantization_config": quantization, "device_map": {"": device}}
 
 
+_NO_SAFETENSORS = f"no {SAFE_WEIGHTS_NAME} nor {SAFE_WEIGHTS_INDEX_NAME}"
+
+
+def _check_weights(name: str, role: str) -> None:
+    """Refuse a model whose safetensors are not all there, or cut short; no weights are read or downloaded.
+
+    transformers would have the hub convert a model that has none, and load whatever comes of it.
+    """
+    folder = _folder(name)
+    problem = _NO_SAFETENSORS if folder is None else _weights_problem(folder, role, name)
+    if problem is None:
+        return
+    if not Path(name).is_dir():
+        try:
+            files = {file.rfilename for file in model_info(name, timeout=HUB_SECONDS).siblings or ()}
+        except (OSError, ValueError, httpx.HTTPError) as error:
+            raise InputError(
+                f"{role} {name}: the hub's local cache has not all of its weights ({problem}), and the hub "
+                f"cannot be reached ({_first_line(error)})"
+            ) from None
+        if files & {SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME}:
+            return
+        problem = _NO_SAFETENSORS
+    if problem == _NO_SAFETENSORS:
+        problem += (
+            " (weights in other formats can carry code, so they are not read); convert it once with "
+            "save_pretrained, as docs/training.md shows, and name the new folder"
+        )
+    raise InputError(f"{role} {name}: {problem}")
+
+
+def _weights_problem(folder: Path, role: str, name: str) -> str | None:
+    """What of the weights `folder` lacks, None when nothing. Raises InputError for a file that is damaged."""
+    index = folder / SAFE_WEIGHTS_INDEX_NAME
+    if (folder / SAFE_WEIGHTS_NAME).is_file():
+        files = [SAFE_WEIGHTS_NAME]
+    elif index.is_file():
+        try:
+            files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{role} {name}: {index.name} cannot be read ({_first_line(error)}); fetch it again"
+            ) from None
+    else:
+        return _NO_SAFETENSORS
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        return f"no {missing[0]} ({len(missing)} of {len(files)} weights files are missing)"
+    for file in files:
+        try:
+            with safe_open(folder / file, framework="pt"):
+                pass
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{role} {name}: {file} is damaged or incomplete ({_first_line(error)}); fetch it again"
+            ) from None
+    return None
+
+
 def _load(model_class: Any, name: str, role: str, **settings: Any) -> Any:
     """Load weights, every one of them: a missing one would be random, with only a warning."""
-    folder = Path(name)
-    if folder.is_dir() and not any(folder.glob("*.safetensors")):
-        raise InputError(
-            f"{role} {name}: no .safetensors weights in the folder (weights in other formats can carry "
-            "code, so they are not read); convert it with transformers' save_pretrained"
-        )
+    _check_weights(name, role)
     with _clear_errors(name, role):
         model, report = model_class.from_pretrained(
             name,
@@ -430,14 +572,19 @@ def _own_random_state(seed: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _clear_errors(name: str, role: str, what: str = "model") -> Iterator[None]:
-    """Whatever transformers has to say about a model that cannot be loaded, in one line of ours."""
+def _clear_errors(name: str, role: str, what: str = "model", *, reached: bool = True) -> Iterator[None]:
+    """Whatever transformers has to say about a model that cannot be loaded, in one line of ours.
+
+    `reached` says that something of the model has been read already, so that it is there.
+    """
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         if "trust_remote_code" in str(error):
             problem = f"the {what} needs code of its own (trust_remote_code), which is never run"
-        elif not Path(name).exists() and isinstance(error, OSError):
+        elif "gated repo" in str(error):
+            problem = "the model is gated: accept its terms on the hub, then log in with `hf auth login`"
+        elif not reached and not Path(name).exists() and isinstance(error, OSError):
             problem = (
                 "no such folder, and no model of that name could be reached on the hub or in its local "
                 f"cache ({_first_line(error)})"

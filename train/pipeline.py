@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,16 @@ import torch
 from train import chat as chatting
 from train import export as exporting
 from train import terminal
-from train.checkpoint import check_same_run, hash_data, load_projector, newest_complete, read_record
+from train.checkpoint import (
+    RECORD,
+    WEIGHTS,
+    check_same_run,
+    disk_problem,
+    hash_data,
+    load_projector,
+    newest_complete,
+    read_record,
+)
 from train.collate import Collator
 from train.config import (
     TINY,
@@ -27,24 +38,32 @@ from train.config import (
     load_recipe,
     resolve_tiny,
 )
-from train.conversation import Encoder, get_format
+from train.conversation import Encoder, audit_labels, get_format
 from train.dataset import (
     DataFile,
     InstructionData,
-    append_left_out,
+    WeightedSampler,
     check_share,
     parse_data_file,
     prepare,
     read_samples,
+    start_left_out,
 )
 from train.gates import run_gates
 from train.images import ImageStore
 from train.logs import quiet
-from train.model import build_model, context_length, features_per_image, image_size, load_processor
+from train.model import (
+    build_model,
+    check_parts,
+    context_length,
+    features_per_image,
+    image_size,
+    load_processor,
+)
 from train.records import InputError, LeftOut, Sample
-from train.stages import set_trainable
+from train.stages import PartCount, set_trainable
 from train.tiny import write_tiny
-from train.trainer import StageResult, StopRequest, train_stage
+from train.trainer import StageResult, StopRequest, out_of_memory, train_stage
 
 MODEL = "model"
 """Where a run's export goes, in its folder."""
@@ -83,32 +102,85 @@ def run(config: RunConfig) -> bool:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("a run is one process so far: start it without torchrun, on one GPU or the CPU")
     recipe = load_recipe(config.recipe, config.overrides)
+    _refuse_unused(config, recipe)
     sources = {name: _source(config, recipe, name) for name, _ in recipe.stages()}
-    with _own_folder(config.out), StopRequest() as stop:
+    with _own_folder(config.out):
+        exporting.check_out(config.out / MODEL)
         terminal.say_recipe(config.recipe, recipe, config.out)
         trained = {
             name: _trained_before(name, recipe, source, config.out) for name, source in sources.items()
         }
-        samples = {name: _read(name, source) for name, source in sources.items()}
-        model_config = _base(recipe, config.out, [item for kept, _ in samples.values() for item in kept])
-        # Both stages' data before either trains: what is wrong with the second shows now, not in a day.
-        work = [
-            _prepare(name, stage, sources[name], *samples[name], model_config, config.out, recipe.workers)
-            for name, stage in recipe.stages()
-        ]
-        for item in work:
-            if stop.requested:
-                terminal.say_interrupted(item.name, None)
-                return False
-            result = _train(item, recipe, model_config, config.out, trained, stop)
-            trained[item.name] = result.checkpoint
-            if result.interrupted:
-                terminal.say_interrupted(item.name, result.checkpoint)
-                return False
-        assert result.checkpoint is not None, "a finished stage has a checkpoint"
-        proof = exporting.export(result.checkpoint, config.out / MODEL)
-    terminal.say_done(config.out / MODEL, exporting.describe(proof), config.out / "log.jsonl")
+        try:
+            with StopRequest() as stop:
+                _train_stages(recipe, sources, config.out, trained, stop)
+        except _Stopped as stopped:
+            terminal.say_interrupted(stopped.name, trained[stopped.name])
+            return False
+        # Outside of StopRequest: a signal now ends the program at once, and costs only the export.
+        last = trained[list(sources)[-1]]
+        assert last is not None, "a finished stage has a checkpoint"
+        # A model card that somebody has filled in is not to be written over for nothing.
+        there = _exported_from(config.out / MODEL) == f"{last.parent.name}/{last.name}"
+        proof = None if there else exporting.describe(exporting.export(last, config.out / MODEL))
+        _say_lost(config.out)
+    terminal.say_done(config.out / MODEL, proof, config.out / "log.jsonl", _an_image(sources))
     return True
+
+
+def _exported_from(model: Path) -> str | None:
+    """The checkpoint that an export was made of, as its proof says it."""
+    proof = model / exporting.PROOF
+    return json.loads(proof.read_text(encoding="utf-8"))["checkpoint"] if proof.is_file() else None
+
+
+def _say_lost(out: Path) -> None:
+    lines = (json.loads(line) for line in (out / LEFT_OUT).read_text(encoding="utf-8").splitlines())
+    reasons = Counter(line["reason"] for line in lines if line["step"] is not None)
+    if reasons:
+        terminal.say_lost(out / LEFT_OUT, reasons)
+
+
+def _an_image(sources: dict[StageName, Source]) -> Path | None:
+    """A file of the run's images, for the person to try the model on."""
+    folders = [source.images for source in sources.values() if source.images and source.images.is_dir()]
+    files = (path for folder in folders for path in sorted(folder.iterdir())[:100])
+    return next((path for path in files if path.suffix.lower() in (".jpg", ".jpeg", ".png")), None)
+
+
+class _Stopped(Exception):
+    """A signal asked for the run to stop, and all that was trained is saved."""
+
+    def __init__(self, name: StageName) -> None:
+        self.name = name
+
+
+def _train_stages(
+    recipe: Recipe,
+    sources: dict[StageName, Source],
+    out: Path,
+    trained: dict[StageName, Path | None],
+    stop: StopRequest,
+) -> None:
+    """Bring every stage to its end; `trained` has its newest checkpoint, before and after."""
+    for _, stage in recipe.stages():
+        check_parts(recipe.model, stage.quantization)
+    samples = {name: read_samples(source.files, name) for name, source in sources.items()}
+    config = _base(recipe, out, [item for kept, _ in samples.values() for item in kept])
+    # Both stages' data before either trains: what is wrong with the second shows now, not in a day.
+    work: list[Work] = []
+    for name, stage in recipe.stages():
+        done = _finished(trained[name])
+        if done is not None:
+            terminal.say_finished_before(name, done)
+        else:
+            work.append(_prepare(name, stage, sources[name], *samples[name], config, out, recipe, stop))
+    for item in work:
+        if stop.requested:
+            raise _Stopped(item.name)
+        result = _train(item, recipe, config, out, trained, stop)
+        trained[item.name] = result.checkpoint
+        if result.interrupted:
+            raise _Stopped(item.name)
 
 
 def export_checkpoint(checkpoint: Path, out: Path) -> None:
@@ -122,6 +194,16 @@ def chat(checkpoint: Path, image: Path, prompt: str | None, max_new_tokens: int)
     """Answer one question about an image, or as many as are typed."""
     quiet()
     chatting.chat(checkpoint, image, prompt, max_new_tokens)
+
+
+def _refuse_unused(config: RunConfig, recipe: Recipe) -> None:
+    stages = {name for name, _ in recipe.stages()}
+    for name, option, given in (
+        ("align", "--align-data", config.align_data),
+        ("finetune", "--data", config.data),
+    ):
+        if given and name not in stages:
+            raise InputError(f"{option} is given, but the recipe has no stage {name}: leave one of them out")
 
 
 def _source(config: RunConfig, recipe: Recipe, name: StageName) -> Source:
@@ -140,14 +222,19 @@ def _source(config: RunConfig, recipe: Recipe, name: StageName) -> Source:
 
 def _trained_before(name: StageName, recipe: Recipe, source: Source, out: Path) -> Path | None:
     """The stage's newest complete checkpoint, which must be of this recipe and this data."""
-    checkpoint = newest_complete(out / name)
+    # What of it is read before the trainer has read it whole: its record, and stage 2 the projector.
+    checkpoint = newest_complete(out / name, only=(RECORD, WEIGHTS))
     if checkpoint is not None:
         check_same_run(read_record(checkpoint), recipe, hash_data(source.files), checkpoint)
     return checkpoint
 
 
-def _read(name: StageName, source: Source) -> tuple[list[Sample], list[LeftOut]]:
-    return read_samples(source.files, name)
+def _finished(checkpoint: Path | None) -> Path | None:
+    """The checkpoint, if it is a stage's last."""
+    if checkpoint is None:
+        return None
+    record = read_record(checkpoint)
+    return checkpoint if record.step >= record.total_steps else None
 
 
 def _base(recipe: Recipe, out: Path, samples: Sequence[Sample]) -> ModelConfig:
@@ -157,7 +244,15 @@ def _base(recipe: Recipe, out: Path, samples: Sequence[Sample]) -> ModelConfig:
     # Its matrices are too small to share: threads would spend their time waiting for each other.
     torch.set_num_threads(1)
     texts = sorted({turn for sample in samples for turn in sample.turns})
-    write_tiny(out / "base", texts, recipe.seed)
+    try:
+        write_tiny(out / "base", texts, recipe.seed)
+    except Exception as error:
+        why = disk_problem(error, out)
+        if why is None:
+            raise
+        raise InputError(
+            f"{out / 'base'}: could not be written ({why}); make room and run the same command again"
+        ) from None
     return resolve_tiny(recipe.model, out)
 
 
@@ -169,7 +264,8 @@ def _prepare(
     left_out: list[LeftOut],
     config: ModelConfig,
     out: Path,
-    workers: int,
+    recipe: Recipe,
+    stop: StopRequest,
 ) -> Work:
     conversation_format = get_format(stage.format)
     processor = load_processor(config, stage.image_aspect_ratio, conversation_format.template)
@@ -186,17 +282,32 @@ def _prepare(
         features_per_image=features_per_image(processor),
         max_length=stage.max_length,
     )
-    shows_images = any(sample.images for sample in samples)
-    if shows_images and source.images is None:
+    audit_labels(encoder)
+    if source.images is None and any(sample.images for sample in samples):
         option = "--align-images" if name == "align" else "--images"
         raise InputError(f"{option} is missing: {source.files[0].path} has images")
     store = ImageStore(source.images) if source.images is not None else None
-    needs_images = stage.language_model == "frozen"
-    prepared, unfit = prepare(samples, encoder, store, name, needs_images=needs_images, workers=workers)
+    with terminal.reading(name, len(samples)) as advance:
+
+        def advance_or_stop() -> None:
+            advance()
+            if stop.requested:
+                raise _Stopped(name)
+
+        prepared, unfit = prepare(
+            samples,
+            encoder,
+            store,
+            name,
+            needs_images=stage.language_model == "frozen",
+            workers=recipe.workers,
+            advance=advance_or_stop,
+        )
     left_out = left_out + unfit
-    append_left_out(out / LEFT_OUT, left_out)
+    start_left_out(out / LEFT_OUT, name, left_out)
     terminal.say_data(name, len(prepared), sum(item.dropped_turns for item in prepared), left_out)
     check_share(left_out, len(prepared) + len(left_out), stage.max_left_out, name)
+    WeightedSampler(prepared, source.files, recipe.seed)  # refuses weights that leave nothing
     data = InstructionData(prepared, encoder, store, processor.image_processor)
     return Work(name, stage, source, processor, encoder, data)
 
@@ -209,12 +320,6 @@ def _train(
     trained: dict[StageName, Path | None],
     stop: StopRequest,
 ) -> StageResult:
-    before = trained[item.name]
-    if before is not None:
-        record = read_record(before)
-        if record.step >= record.total_steps:
-            terminal.say_finished_before(item.name, before)
-            return StageResult(before, record.step, record.total_steps, interrupted=False)
     stage = item.stage
     model = build_model(
         config,
@@ -229,12 +334,13 @@ def _train(
     parts = set_trainable(model, stage, config.projector, recipe.seed)
     terminal.say_stage(item.name, stage, parts)
     if torch.cuda.is_available():
+        _check_memory(item.name, parts)
         model.to("cuda")
     if stage.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     collator = Collator(item.processor.tokenizer.pad_token_id, image_size(item.processor))
-    terminal.say_gates(
-        run_gates(
+    try:
+        gates = run_gates(
             model,
             item.processor,
             encoder=item.encoder,
@@ -243,7 +349,10 @@ def _train(
             config=config,
             stage=stage,
         )
-    )
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(item.name, stage, error) from None
+    terminal.say_gates(gates)
+    before = trained[item.name]
     if before is not None:
         terminal.say_resume(before)
     return train_stage(
@@ -258,6 +367,17 @@ def _train(
         parts=parts,
         stop=stop,
     )
+
+
+def _check_memory(name: StageName, parts: Sequence[PartCount]) -> None:
+    """Refuse what cannot fit: frozen weights take 2 bytes, those that train 16 (AdamW in float32)."""
+    needed = sum(2 * (part.total - part.trainable) + 16 * part.trainable for part in parts)
+    _, there = torch.cuda.mem_get_info()
+    if needed > there:
+        raise InputError(
+            f"{name} needs {needed / 1e9:,.0f} GB for weights, gradients and optimizer alone, and this GPU "
+            f"has {there / 1e9:,.0f}: train less of the model ({name}.language_model=lora), or a smaller one"
+        )
 
 
 @contextlib.contextmanager

@@ -56,6 +56,8 @@ class LeftOut:
     id: str
     reason: str
     detail: str
+    step: int | None = None
+    """The step whose image could not be decoded; None where it was known at the start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
+import hashlib
 import math
 import os
 import signal
@@ -26,6 +28,8 @@ from train.checkpoint import (
     check_same_run,
     clear_drafts,
     draft_folder,
+    fingerprints,
+    frozen_sha256,
     hash_data,
     load_weights,
     newest_complete,
@@ -37,7 +41,7 @@ from train.checkpoint import (
 )
 from train.collate import Collator
 from train.config import Recipe, StageConfig, StageName
-from train.dataset import DataFile, InstructionData, WeightedSampler, append_left_out
+from train.dataset import DataFile, InstructionData, Prepared, WeightedSampler, append_left_out
 from train.logs import ProgressLine, RunLog, cut_log, quiet, trackers
 from train.records import IGNORE_INDEX, InputError, LeftOut
 from train.stages import PartCount, parameter_groups
@@ -157,6 +161,7 @@ def train_stage(
         stack.enter_context(_disk_errors(out))
         folder = out / name
         sampler = WeightedSampler(data.prepared, data_files, recipe.seed)
+        usable = usable_sha256(data.prepared)
         args = _arguments(stage, recipe, folder, len(sampler))
         if args.should_save:
             clear_drafts(folder)
@@ -165,6 +170,8 @@ def train_stage(
         record = read_record(checkpoint) if checkpoint is not None else None
         if checkpoint is not None and record is not None:
             check_same_run(record, recipe, hashed, checkpoint)
+            _check_same_samples(record, len(data.prepared), usable, checkpoint)
+            _check_same_base(record, frozen_sha256(model), checkpoint, recipe)
         step = record.step if record is not None else 0
         if checkpoint is not None and step >= args.max_steps:
             load_weights(model, checkpoint)
@@ -185,13 +192,18 @@ def train_stage(
             sampler=sampler,
             recipe=recipe,
             hashed=hashed,
+            usable=usable,
             parts=parts,
             record=record,
             stop=stop,
             callbacks=[RunLog(out / LOG, name), progress, *_trackers(args, out / TENSORBOARD / name, step)],
         )
         trainer.last_checkpoint = checkpoint
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+        stack.callback(trainer.let_go)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(name, stage, error) from None
         done = int(trainer.state.global_step)
         return StageResult(trainer.last_checkpoint, done, args.max_steps, interrupted=done < args.max_steps)
 
@@ -219,6 +231,7 @@ class StageTrainer(Trainer):
         sampler: WeightedSampler,
         recipe: Recipe,
         hashed: Sequence[DataRecord],
+        usable: str,
         parts: Sequence[PartCount],
         record: RunRecord | None,
         stop: StopRequest,
@@ -239,6 +252,7 @@ class StageTrainer(Trainer):
         self._sampler = sampler
         self._recipe = recipe
         self._hashed = list(hashed)
+        self._usable = usable
         self._parts = [asdict(part) for part in parts]
         self._stop = stop
         self._folder = Path(args.output_dir)
@@ -251,7 +265,7 @@ class StageTrainer(Trainer):
         self._rows: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self._problems: list[tuple[int, str, str]] = []
         self._rates: dict[str, float] = {}
-        self._frozen = _fingerprints(model)
+        self._frozen = fingerprints(model)
 
     # Samples and optimizer
 
@@ -266,7 +280,9 @@ class StageTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             groups = parameter_groups(self.model, self._stage)
-            self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8)
+            # On a GPU fused: the other way holds a copy of every weight for the length of a step.
+            fused = torch.cuda.is_available()
+            self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=fused)
         return self.optimizer
 
     def _get_learning_rate(self) -> float:
@@ -383,7 +399,11 @@ class StageTrainer(Trainer):
         left_out = []
         for index, (reason, detail) in sorted(new.items()):
             sample = self._data.prepared[index].sample
-            left_out.append(LeftOut(self._name, sample.file, sample.record, sample.id, reason, detail))
+            left_out.append(
+                LeftOut(
+                    self._name, sample.file, sample.record, sample.id, reason, detail, self.state.global_step
+                )
+            )
         if self.args.should_save:
             append_left_out(self._folder.parent / LEFT_OUT, left_out)
         count, limit, seen = len(self._unreadable), self._stage.max_left_out, self._samples
@@ -422,7 +442,7 @@ class StageTrainer(Trainer):
 
     def _check_frozen(self) -> None:
         """Raise InputError, before anything is saved, where a weight that does not train has changed."""
-        now = _fingerprints(self.model)
+        now = fingerprints(self.model)
         for name in sorted({*self._frozen, *now}):
             if self._frozen.get(name) != now.get(name):
                 raise InputError(
@@ -451,10 +471,26 @@ class StageTrainer(Trainer):
                 "tokens": self._tokens,
                 "seconds": round(self._seconds(), 3),
                 "unreadable": sorted(self._unreadable),
+                "usable": len(self._data.prepared),
+                "usable_sha256": self._usable,
+                "frozen_sha256": frozen_sha256(self.model),
             }
         )
 
     # Stopping
+
+    def let_go(self) -> None:
+        """Give back the model, the optimizer and the processes that read images.
+
+        Trainer and its callbacks hold each other, so without this they would stay beside the next stage.
+        """
+        self.callback_handler.callbacks.clear()
+        self.callback_handler.train_dataloader = None
+        self.accelerator.free_memory()
+        self.model = self.model_wrapped = self.optimizer = self.lr_scheduler = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def stop_requested(self) -> bool:
         """Whether any process was asked to stop: all must leave the loop at the same step."""
@@ -476,6 +512,41 @@ class _StepEnd(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._trainer.stop_requested():
             control.should_save = control.should_training_stop = True
+
+
+def usable_sha256(prepared: Sequence[Prepared]) -> str:
+    """What decides the order of an epoch, beside the seed: which samples there are, and how they are cut."""
+    digest = hashlib.sha256()
+    for item in prepared:
+        digest.update(f"{item.sample.source} {item.sample.record} {item.length} {item.n_images}\n".encode())
+    return digest.hexdigest()
+
+
+def out_of_memory(name: str, stage: StageConfig, error: Exception) -> InputError:
+    """What to do about a GPU that is too small, in one line."""
+    return InputError(
+        f"{name}: the GPU's memory does not hold this stage ({str(error).split('. ')[0]}): lower "
+        f"{name}.micro_batch_size (now {stage.micro_batch_size}) or {name}.max_length (now "
+        f"{stage.max_length}), set {name}.gradient_checkpointing=true, or train less of it "
+        f"({name}.language_model=lora)"
+    )
+
+
+def _check_same_samples(record: RunRecord, count: int, usable: str, checkpoint: Path) -> None:
+    if record.usable_sha256 != usable:
+        raise InputError(
+            f"{checkpoint} was trained on {record.usable:,} usable samples, and now {count:,} are, or "
+            "others: the order of what is left would not be the same. Give it the images it had "
+            "(left_out.jsonl names those that are missing), or another --out"
+        )
+
+
+def _check_same_base(record: RunRecord, frozen: str | None, checkpoint: Path, recipe: Recipe) -> None:
+    if record.frozen_sha256 != frozen:
+        raise InputError(
+            f"{checkpoint} was trained beside other frozen weights: {recipe.model.language_model} or "
+            f"{recipe.model.vision_tower} is not what it was. Give it the model it had, or another --out"
+        )
 
 
 def _arguments(stage: StageConfig, recipe: Recipe, folder: Path, samples: int) -> TrainingArguments:
@@ -517,16 +588,6 @@ def _arguments(stage: StageConfig, recipe: Recipe, folder: Path, samples: int) -
 
 def _trackers(args: TrainingArguments, folder: Path, step: int) -> list[TrainerCallback]:
     return trackers(folder, step) if args.should_save else []
-
-
-def _fingerprints(model: Any) -> dict[str, int]:
-    """A number for each frozen parameter: the sum of its bits, read as integers of its own width."""
-    kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return {
-        name: int(parameter.detach().view(kinds[parameter.element_size()]).sum(dtype=torch.int64))
-        for name, parameter in model.named_parameters()
-        if not parameter.requires_grad
-    }
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from train.dataset import (
     parse_data_file,
     prepare,
     read_samples,
+    start_left_out,
 )
 from train.images import ImageStore
 from train.records import IGNORE_INDEX, InputError, LeftOut, Sample
@@ -538,18 +540,34 @@ def test_left_out_samples_are_written_once_each(tmp_path: Path) -> None:
             "id": f"r{record}",
             "reason": "missing_image",
             "detail": "a.jpg: is not in images",
+            "step": None,
         }
         for record in (1, 2, 3)
     ]
 
 
-def test_a_line_cut_off_by_a_kill_is_taken_off(tmp_path: Path) -> None:
+def test_a_start_replaces_what_earlier_starts_of_its_stage_left_out(tmp_path: Path) -> None:
     path = tmp_path / "left_out.jsonl"
-    append_left_out(path, [out(1), out(2)])
+    at_a_step = replace(out(4), reason="corrupt_image", step=7)
+    other_stage = replace(out(1), stage="align")
+    start_left_out(path, "align", [other_stage])
+    start_left_out(path, "finetune", [out(1), out(2)])
+    append_left_out(path, [at_a_step])
+    # Sample 1 has been mended since.
+    start_left_out(path, "finetune", [out(2), out(3)])
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        asdict(item) for item in (other_stage, at_a_step, out(2), out(3))
+    ]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["left_out.jsonl"]
+
+
+def test_a_line_cut_off_by_a_kill_is_taken_off_at_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "left_out.jsonl"
+    start_left_out(path, "finetune", [out(1), out(2)])
     whole = path.read_bytes()
     for end in range(0, len(whole), 7):
         path.write_bytes(whole[:end])
-        append_left_out(path, [out(1), out(2)])
+        start_left_out(path, "finetune", [out(1), out(2)])
         assert path.read_bytes() == whole
 
 

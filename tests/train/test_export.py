@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import peft
 import pytest
 import torch
 from huggingface_hub import ModelCard, save_torch_state_dict
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, processors
 from torch import nn
 from transformers import AutoProcessor, LlavaForConditionalGeneration
@@ -20,11 +21,13 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from tests.train import factory
 from tests.train.checkpoints import FAMILY_FORMATS, stage_config, tiny_checkpoint, write_checkpoint
 from train import export as exporting
-from train.checkpoint import read_record
+from train import proof as proving
+from train.checkpoint import WEIGHTS, Draft, frozen_sha256, read_record
 from train.config import ModelConfig
 from train.conversation import Encoder, get_format
-from train.export import PROJECTOR, PROOF, export, published_name, rebuild
+from train.export import PROJECTOR, PROOF, check_out, export, published_name, rebuild
 from train.model import features_per_image
+from train.proof import describe
 from train.records import InputError
 from train.tiny import write_tiny
 
@@ -355,6 +358,8 @@ def test_a_linear_projector_is_written_with_an_activation_that_vllm_has(tmp_path
     assert torch.equal(original["model.mm_projector.weight"], weight)
     card = (tmp_path / "out" / "README.md").read_text()
     assert "W·relu(x) - W·relu(-x)" in card
+    assert "its base models (linear projector split, in float32)." in card
+    assert "in float32, linear projector split; read back" in describe(proof)
     assert "does not read" not in card
 
 
@@ -402,19 +407,53 @@ def test_the_model_card_says_what_the_record_and_the_log_say(tmp_path: Path) -> 
         "mean of the last 3 logged steps: loss 5, detail 1, conversation 4.5.",
         "[finetune.lora]\nrank = 4\nalpha = 8",
         "Prompts go through the chat template (`chatml`)",
-        "bit by bit (LoRA merged)",
+        "bit by bit, those made from the checkpoint and its base models (LoRA merged, in float32).",
+        "none differs from those of the trainer's model\nby more than ",
+        "No record says which base weights the checkpoint was trained on",
     ):
         assert said in card.text, said
     for unsaid in ("31.75", "4 bits", "had not finished", "[align]"):
         assert unsaid not in card.text.split("## What was checked")[0], unsaid
 
 
-def test_the_card_of_a_quantized_run_says_so(tmp_path: Path) -> None:
-    settings = {"language_model": "lora", "quantization": "nf4", "precision": "bf16"}
-    export(tiny_checkpoint(tmp_path / "run", **settings), tmp_path / "out")
+@pytest.mark.parametrize(
+    ("settings", "compared_with"),
+    [
+        ({"precision": "fp32"}, "the trainer's model"),
+        ({"precision": "bf16"}, "the trainer's model rounded to bfloat16"),
+        ({"precision": "bf16", "language_model": "lora"}, "the trainer's model"),
+        (
+            {"precision": "bf16", "language_model": "lora", "quantization": "nf4"},
+            "the trainer's model unquantized (its language model in bfloat16, not in the nf4 that it was "
+            "trained in)",
+        ),
+    ],
+)
+def test_proof_card_and_terminal_say_what_the_logits_were_compared_with(
+    tmp_path: Path, settings: dict[str, str], compared_with: str
+) -> None:
+    proof = export(tiny_checkpoint(tmp_path / "run", **settings), tmp_path / "out")
 
+    quantization = settings.get("quantization", "none")
+    assert (proof.compared_with, proof.quantization) == (compared_with, quantization)
+    assert json.loads((tmp_path / "out" / PROOF).read_text())["compared_with"] == compared_with
+    logits = f"logits equal those of {compared_with}"
+    if proof.lora_merged:
+        assert proof.logits_difference > 0
+        logits = (
+            f"logits within {proof.logits_difference:.2g} of those of {compared_with} "
+            f"({proof.logits_tolerance:.2g} was allowed, the largest is {proof.logits_largest:.3g})"
+        )
+    assert describe(proof) == (
+        f"{proof.parameters:,} parameters in {proof.dtype}{', LoRA merged' if proof.lora_merged else ''}; "
+        f"read back by plain transformers, {logits}, prompts and pixel values the trainer's own; "
+        "no record says which base weights it trained on"
+    )
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "Training held the language model in 4 bits; its adapters are merged" in card
+    assert f"none differs from those of {compared_with}\nby more than" in card
+    assert ("Training held the language model in 4 bits; its adapters are merged" in card) == (
+        quantization == "nf4"
+    )
 
 
 def test_hub_names_are_the_cards_base_models(tmp_path: Path) -> None:
@@ -487,7 +526,7 @@ def test_spoiled_settings_are_caught_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, good: str, bad: str, named: str
 ) -> None:
     checkpoint = tiny_checkpoint(tmp_path / "run")
-    prove = exporting._prove
+    prove = proving.prove
 
     def prove_spoiled(folder: Path, reference: Any) -> Any:
         text = (folder / name).read_text()
@@ -495,7 +534,7 @@ def test_spoiled_settings_are_caught_and_nothing_is_left(
         (folder / name).write_text(text.replace(good, bad))
         return prove(folder, reference)
 
-    monkeypatch.setattr(exporting, "_prove", prove_spoiled)
+    monkeypatch.setattr(exporting, "prove", prove_spoiled)
     with pytest.raises(InputError, match=named):
         export(checkpoint, tmp_path / "out")
     assert _nothing_left(tmp_path / "out")
@@ -521,7 +560,7 @@ def test_an_earlier_export_is_replaced_and_survives_a_failed_one(
     (out / "left over").write_text("of the first")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
-    monkeypatch.setattr(exporting, "_digest", lambda tensor: str(id(tensor)))
+    monkeypatch.setattr(proving, "_digest", lambda tensor: str(id(tensor)))
     with pytest.raises(InputError, match="differs from the trainer's model"):
         export(tiny_checkpoint(tmp_path / "other", "mistral"), out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
@@ -544,6 +583,9 @@ def test_a_folder_with_something_else_in_it_is_refused_untouched(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file: is not a folder"):
         export(tmp_path / "run", tmp_path / "file")
+    with pytest.raises(InputError, match="out: holds something that is no export of ours"):
+        check_out(out)
+    check_out(tmp_path / "new")
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
@@ -566,10 +608,46 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch:
     checkpoint = tiny_checkpoint(tmp_path / "run")
     monkeypatch.setattr(exporting, "save_torch_state_dict", full)
     with pytest.raises(
-        InputError, match=r"could not be written \(No space left on device\); nothing was left"
+        InputError, match=r"could not be written \(No space left on device\); nothing of it was left"
     ):
         export(checkpoint, tmp_path / "out")
     assert _nothing_left(tmp_path / "out")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_a_full_disk_under_torch_save_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "run")
+    save = torch.save
+    monkeypatch.setattr(torch, "save", lambda tensors, path: save(tensors, "/dev/full"))
+    with pytest.raises(
+        InputError, match=r"could not be written \(.*disk.*\); nothing of it was left"
+    ) as caught:
+        export(checkpoint, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert _nothing_left(tmp_path / "out")
+
+
+def test_other_runtime_errors_pass_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **more: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    checkpoint = tiny_checkpoint(tmp_path / "run")
+    monkeypatch.setattr(exporting, "save_torch_state_dict", broken)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        export(checkpoint, tmp_path / "out")
+    assert _nothing_left(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_are_readable_as_the_umask_says(tmp_path: Path, umask: int, mode: int) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "run", language_model="frozen")
+    before = os.umask(umask)
+    try:
+        export(checkpoint, tmp_path / "out")
+    finally:
+        os.umask(before)
+
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()} == {mode}
 
 
 def test_no_checkpoint_is_one_line(tmp_path: Path) -> None:
@@ -611,3 +689,104 @@ def test_a_recipe_of_another_version_is_one_line(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(InputError, match=r"its recipe is not one that this version reads; .* vitkit 0\.1\.0"):
         export(checkpoint, tmp_path / "out")
+
+
+@pytest.fixture
+def precisions() -> Iterator[dict[str, Any]]:
+    """Where PyTorch holds how float32 is multiplied; afterwards as it was."""
+    backends = torch.backends
+    places: dict[str, Any] = {
+        "all": backends,
+        "cuda matmul": backends.cuda.matmul,
+        "cudnn conv": backends.cudnn.conv,
+        "mkldnn matmul": backends.mkldnn.matmul,
+    }
+    before = [(place, place.fp32_precision) for place in places.values()]
+    for place in reversed(places.values()):
+        place.fp32_precision = "none"
+    yield places
+    for place, precision in before:
+        place.fp32_precision = precision
+
+
+@pytest.mark.parametrize(
+    "set_to", [{}, {"all": "tf32"}, {"cuda matmul": "tf32"}, {"all": "ieee", "mkldnn matmul": "tf32"}]
+)
+def test_logits_are_computed_in_full_float32_whatever_the_trainer_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precisions: dict[str, Any], set_to: dict[str, str]
+) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "run", language_model="lora")
+    for name, value in set_to.items():
+        precisions[name].fp32_precision = value
+    before = {name: place.fp32_precision for name, place in precisions.items()}
+    seen = []
+    logits = proving._logits
+
+    def watched(*args: Any) -> Any:
+        seen.append({place.fp32_precision for place in precisions.values()})
+        return logits(*args)
+
+    monkeypatch.setattr(proving, "_logits", watched)
+    export(checkpoint, tmp_path / "out")
+
+    assert seen == [{"ieee"}] * 6
+    assert {name: place.fp32_precision for name, place in precisions.items()} == before
+    precisions["all"].fp32_precision = "tf32"
+    if "cuda matmul" not in set_to:
+        assert precisions["cuda matmul"].fp32_precision == "tf32", "nothing of its own was left there"
+
+
+def test_only_what_is_read_of_a_checkpoint_is_hashed(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(tmp_path / "run")
+    record = read_record(checkpoint)
+    with Draft(checkpoint.parent, 8) as draft:
+        shutil.copy(checkpoint / WEIGHTS, draft.folder)
+        (draft.folder / "optimizer.pt").write_bytes(b"moments")
+        other = draft.publish(record)
+    (other / "optimizer.pt").write_bytes(b"Moments")
+
+    assert rebuild(other).record == record
+
+    weights = bytearray((other / WEIGHTS).read_bytes())
+    weights[-1] ^= 1
+    (other / WEIGHTS).write_bytes(weights)
+    with pytest.raises(InputError, match=rf"{WEIGHTS}: not the bytes that were written"):
+        rebuild(other)
+
+
+def _with_base_recorded(checkpoint: Path) -> Path:
+    """`checkpoint` again, as checkpoint-8, with a record that knows the frozen weights."""
+    trained = rebuild(checkpoint)
+    record = trained.record.model_copy(update={"frozen_sha256": frozen_sha256(trained.model)})
+    with Draft(checkpoint.parent, 8) as draft:
+        shutil.copy(checkpoint / WEIGHTS, draft.folder)
+        return draft.publish(record)
+
+
+@pytest.mark.parametrize("changed", ["language_model", "vision_tower"])
+def test_other_base_weights_than_those_of_training_are_refused(tmp_path: Path, changed: str) -> None:
+    write: dict[str, Callable[..., Path]] = {
+        "language_model": factory.write_language_model,
+        "vision_tower": factory.write_vision_tower,
+    }
+    folders = {part: write_part(tmp_path / part) for part, write_part in write.items()}
+    model = ModelConfig(**{part: str(folder) for part, folder in folders.items()})
+    stage = stage_config(language_model="lora")
+    checkpoint = _with_base_recorded(write_checkpoint(tmp_path / "run", model, stage))
+    proof = export(checkpoint, tmp_path / "out")
+    assert proof.base_checked and "no record" not in describe(proof)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "The weights that did not train are those of training, by their hash." in card
+    shutil.rmtree(tmp_path / "out")
+
+    weights = folders[changed] / "model.safetensors"
+    others = {name: tensor + 0.01 for name, tensor in load_file(weights).items()}
+    save_file(others, weights, metadata={"format": "pt"})
+
+    with pytest.raises(InputError) as caught:
+        export(checkpoint, tmp_path / "out")
+    assert str(caught.value) == (
+        f"{checkpoint}: the base weights (language_model {folders['language_model']}, vision_tower "
+        f"{folders['vision_tower']}) are not those that the checkpoint was trained on; put those back"
+    )
+    assert _nothing_left(tmp_path / "out")

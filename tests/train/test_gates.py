@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +154,16 @@ def test_gates_leave_weights_gradients_and_random_numbers_as_they_were(start: Ca
         assert weight.grad is None, name
 
 
-def test_the_batch_is_the_longest_readable_samples_with_images(start: Callable[..., Start]) -> None:
+def test_the_batch_is_the_longest_readable_samples_with_an_image_among_them(
+    start: Callable[..., Start],
+) -> None:
     # The torn image's sample is the longest; its header reads, its pixels do not.
-    chosen = gates.longest_examples(start().data, 2)
-    assert [example.index for example in chosen] == [1, 0]
+    data = start().data
+    assert [example.index for example in gates.longest_examples(data, 2)] == [1, 0]
+    long_text = replace(data.prepared[2], length=500)
+    data.prepared[2] = long_text
+    assert [example.index for example in gates.longest_examples(data, 2)] == [2, 1]
+    assert [example.index for example in gates.longest_examples(data, 1)] == [1]
 
 
 def test_packed_samples_that_see_each_other_are_refused(start: Callable[..., Start]) -> None:
@@ -218,6 +224,15 @@ def test_weights_that_are_no_numbers_are_refused(start: Callable[..., Start]) ->
     assert "not finite" in refusal(begin)
 
 
+def test_a_gradient_that_is_no_number_is_refused_by_name(start: Callable[..., Start]) -> None:
+    begin = start()
+    weight = begin.model.model.multi_modal_projector.linear_2.bias
+    weight.register_hook(lambda gradient: gradient * float("nan"))
+    assert refusal(begin) == (
+        "the gradient of model.multi_modal_projector.linear_2.bias is not finite in the first batch"
+    )
+
+
 def test_labels_that_are_wrong_are_refused(
     start: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,4 +245,4 @@ def test_labels_that_are_wrong_are_refused(
         return encoded
 
     monkeypatch.setattr(begin.encoder, "encode", shifted)
-    refusal(begin)
+    assert "label" in refusal(begin)

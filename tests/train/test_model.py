@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +31,15 @@ from transformers import (
 
 from tests.train import factory
 from train.config import ModelConfig
-from train.model import build_model, context_length, features_per_image, image_size, load_processor
+from train.conversation import Encoder, audit_labels, get_format
+from train.model import (
+    build_model,
+    check_parts,
+    context_length,
+    features_per_image,
+    image_size,
+    load_processor,
+)
 from train.records import InputError
 
 TEMPLATE = "{{ messages }}"
@@ -227,6 +237,101 @@ def test_the_language_models_own_chat_template_does_not_travel_beside_ours(tmp_p
     assert (processor.chat_template, processor.tokenizer.chat_template) == (TEMPLATE, TEMPLATE)
     processor.save_pretrained(tmp_path / "saved")
     assert not any("theirs" in path.read_text() for path in (tmp_path / "saved").iterdir())
+
+
+def write_as_vicuna_is_published(folder: Path, tokenizer_model: bytes) -> ModelConfig:
+    """A tiny Llama with a `tokenizer.model`, a tokenizer_config.json as Vicuna's and no tokenizer.json."""
+    factory.write_language_model(folder)
+    for path in folder.glob("*token*"):
+        path.unlink()
+    (folder / "tokenizer.model").write_bytes(tokenizer_model)
+    special = {"__type": "AddedToken", "lstrip": False, "normalized": False, "rstrip": False}
+    settings = {
+        "tokenizer_class": "LlamaTokenizer",
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "bos_token": special | {"content": "<s>"},
+        "eos_token": special | {"content": "</s>"},
+        "unk_token": special | {"content": "<unk>"},
+        "pad_token": None,
+        "legacy": False,
+        "model_max_length": 4096,
+        "sp_model_kwargs": {},
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return ModelConfig(language_model=str(folder), vision_tower=str(factory.vision_tower()))
+
+
+def test_a_sentencepiece_model_is_read_as_the_same_tokenizer_and_passes_the_audit(tmp_path: Path) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    trained = io.BytesIO()
+    # As Llama's was trained.
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(factory.TEXTS),
+        model_writer=trained,
+        model_type="bpe",
+        vocab_size=600,
+        byte_fallback=True,
+        split_digits=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+    )
+    config = write_as_vicuna_is_published(tmp_path / "llm", trained.getvalue())
+    vicuna = get_format("vicuna_v1")
+    processor = load_processor(config, "pad", vicuna.template)
+    tokenizer = processor.tokenizer
+    assert tokenizer.is_fast
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == ("<s>", "</s>", "<pad>")
+    original = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    for text in (*factory.TEXTS, "日本 🙂 two  spaces,\n\ttab 12.5"):
+        assert tokenizer.encode(text, add_special_tokens=False) == original.encode(text)
+    features = features_per_image(processor)
+    audit_labels(
+        Encoder(
+            tokenizer,
+            vicuna,
+            image_token_id=processor.image_token_id,
+            features_per_image=features,
+            max_length=512,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("installed", "absent"),
+    [
+        ((False, True), "sentencepiece"),
+        ((True, False), "protobuf"),
+        ((False, False), "sentencepiece protobuf"),
+    ],
+)
+def test_what_a_tokenizer_model_needs_and_is_not_installed_is_named(
+    installed: tuple[bool, bool], absent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_as_vicuna_is_published(tmp_path / "llm", b"not read")
+    monkeypatch.setattr("train.model.is_sentencepiece_available", lambda: installed[0])
+    monkeypatch.setattr("train.model.is_protobuf_available", lambda: installed[1])
+    assert refused(config) == (
+        f"language_model {tmp_path / 'llm'}: has a tokenizer.model and no tokenizer.json; to convert it "
+        f"takes {absent.replace(' ', ' and ')}, not installed here: pip install {absent}"
+    )
+
+
+def test_a_tokenizer_model_that_is_not_sentencepieces_is_refused_with_the_reason(tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    # In tiktoken's format, as Meta's own Llama 3 has it.
+    ranks = "".join(f"{letter}Q== {rank}\n" for rank, letter in enumerate("IJKLMNOPQRSTUVWXYZ"))
+    config = write_as_vicuna_is_published(tmp_path / "llm", ranks.encode())
+    message = refused(config)
+    assert message.startswith(
+        f"language_model {tmp_path / 'llm'}: has a tokenizer.model and no tokenizer.json, and it cannot be "
+        "converted (Error parsing message"
+    )
+    assert message.endswith(
+        "; put a tokenizer.json beside its config.json, as AutoTokenizer.from_pretrained(...)."
+        "save_pretrained(...) writes one where the tokenizer can be read (docs/training.md)"
+    )
 
 
 # Weights
@@ -453,6 +558,11 @@ def test_the_output_of_the_named_layer_is_projected(layer: int, kind: str) -> No
 
 # What cannot be composed
 
+CONVERT_ONCE = (
+    "no model.safetensors nor model.safetensors.index.json (weights in other formats can carry code, so they "
+    "are not read); convert it once with save_pretrained, as docs/training.md shows, and name the new folder"
+)
+
 
 def refused(config: ModelConfig, *, building: bool = False) -> str:
     """The message of the InputError that the config ends in."""
@@ -554,9 +664,7 @@ def test_weights_that_are_no_safetensors_are_refused(role: str, tmp_path: Path) 
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     config = factory.model_config().model_copy(update={role: str(folder)})
-    assert refused(config, building=True).startswith(
-        f"{role} {folder}: no .safetensors weights in the folder (weights in other formats can carry code"
-    )
+    assert refused(config, building=True) == f"{role} {folder}: {CONVERT_ONCE}"
 
 
 @pytest.mark.parametrize("role", ["vision_tower", "language_model"])
@@ -583,7 +691,9 @@ def test_a_truncated_weights_file_is_refused(tmp_path: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     config = factory.model_config().model_copy(update={"language_model": str(folder)})
-    assert refused(config, building=True).startswith(f"language_model {folder}: ")
+    assert refused(config, building=True).startswith(
+        f"language_model {folder}: model.safetensors is damaged or incomplete ("
+    )
 
 
 def test_a_model_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
@@ -631,3 +741,191 @@ def test_nf4_without_bitsandbytes_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     processor = load_processor(config, "pad", TEMPLATE)
     with pytest.raises(InputError, match="nf4 needs bitsandbytes, which is not installed"):
         build_model(config, processor, precision="bf16", quantization="nf4", seed=0)
+
+
+# What is checked before anything else
+
+
+def unready(config: ModelConfig, quantization: str = "none") -> str:
+    """The message of the InputError that check_parts ends in."""
+    with pytest.raises(InputError) as caught:
+        check_parts(config, quantization)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def own_parts(folder: Path) -> ModelConfig:
+    """A tower, and a language model in several files, to be spoiled."""
+    language_model = factory.write_language_model(folder / "llm")
+    model = AutoModelForCausalLM.from_pretrained(language_model)
+    (language_model / "model.safetensors").unlink()
+    model.save_pretrained(language_model, max_shard_size="50KB")
+    return ModelConfig(
+        language_model=str(language_model), vision_tower=str(factory.write_vision_tower(folder / "tower"))
+    )
+
+
+def into_cache(cache: Path, name: str, files: Path) -> Path:
+    """Lay `files` into a hub cache as the model `name`; returns where they lie."""
+    entry = cache / f"models--{name.replace('/', '--')}"
+    (entry / "refs").mkdir(parents=True)
+    (entry / "refs" / "main").write_text("a" * 40)
+    return Path(shutil.copytree(files, entry / "snapshots" / ("a" * 40)))
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ModelConfig, Path, Path]:
+    """Hub names, with the hub out of reach; and where tower and language model lie in its cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    parts = own_parts(tmp_path)
+    return (
+        ModelConfig(language_model="nobody/llm", vision_tower="nobody/tower"),
+        into_cache(tmp_path / "cache", "nobody/tower", Path(parts.vision_tower)),
+        into_cache(tmp_path / "cache", "nobody/llm", Path(parts.language_model)),
+    )
+
+
+def answers_with(*files: str) -> Any:
+    """A hub that says that every model has these files."""
+    return lambda name, timeout: SimpleNamespace(siblings=[SimpleNamespace(rfilename=file) for file in files])
+
+
+@pytest.mark.parametrize("kind", factory.TOWERS)
+def test_parts_that_are_all_there_pass(kind: str, tmp_path: Path) -> None:
+    check_parts(factory.model_config(kind=kind), "none")
+    check_parts(own_parts(tmp_path), "none")
+
+
+def test_parts_in_the_hubs_cache_pass_without_the_hub(cached: tuple[ModelConfig, Path, Path]) -> None:
+    check_parts(cached[0], "none")
+
+
+def test_parts_that_the_run_makes_are_passed_over() -> None:
+    check_parts(ModelConfig(language_model="tiny", vision_tower="tiny"), "none")
+
+
+def test_no_weights_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = own_parts(tmp_path)
+    for folder in (config.language_model, config.vision_tower):
+        for path in Path(folder).glob("*.safetensors"):
+            whole = path.read_bytes()
+            header = 8 + int.from_bytes(whole[:8], "little")
+            path.write_bytes(whole[:header] + b"\xff" * (len(whole) - header))
+    check_parts(config, "none")
+
+
+@pytest.mark.parametrize("role", ["vision_tower", "language_model"])
+def test_each_part_needs_its_config(role: str, tmp_path: Path) -> None:
+    config = own_parts(tmp_path)
+    folder = Path(getattr(config, role))
+    (folder / "config.json").unlink()
+    assert unready(config) == f"{role} {folder}: the folder has no config.json, so it is not a model's"
+
+
+def test_the_tower_needs_its_image_settings_and_the_feature_layer(tmp_path: Path) -> None:
+    config = own_parts(tmp_path)
+    message = unready(config.model_copy(update={"feature_layer": -9}))
+    assert message.startswith("feature_layer -9: ")
+    (Path(config.vision_tower) / "preprocessor_config.json").unlink()
+    assert unready(config).startswith(f"vision_tower {config.vision_tower}: no preprocessor_config.json that")
+
+
+@pytest.mark.parametrize("role", ["vision_tower", "language_model"])
+def test_each_part_needs_safetensors(role: str, tmp_path: Path) -> None:
+    config = own_parts(tmp_path)
+    folder = Path(getattr(config, role))
+    for path in folder.glob("model*.safetensors*"):
+        path.unlink()
+    (folder / "pytorch_model.bin").touch()
+    assert unready(config) == f"{role} {folder}: {CONVERT_ONCE}"
+
+
+def test_every_shard_is_needed_and_the_first_missing_one_named(tmp_path: Path) -> None:
+    config = own_parts(tmp_path)
+    shards = sorted(Path(config.language_model).glob("model-*.safetensors"))
+    assert len(shards) >= 3
+    shards[1].unlink()
+    shards[2].unlink()
+    assert unready(config) == (
+        f"language_model {config.language_model}: no {shards[1].name} (2 of {len(shards)} weights files are "
+        "missing)"
+    )
+
+
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_a_shard_cut_short_is_refused(left: int, tmp_path: Path) -> None:
+    config = own_parts(tmp_path)
+    shard = min(Path(config.language_model).glob("model-*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:left])
+    assert unready(config).startswith(
+        f"language_model {config.language_model}: {shard.name} is damaged or incomplete ("
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}'])
+def test_an_index_that_cannot_be_read_is_refused(text: str, tmp_path: Path) -> None:
+    config = own_parts(tmp_path)
+    (Path(config.language_model) / "model.safetensors.index.json").write_text(text)
+    assert unready(config).startswith(
+        f"language_model {config.language_model}: model.safetensors.index.json cannot be read ("
+    )
+
+
+def test_weights_that_only_the_hub_has_are_asked_of_it(
+    cached: tuple[ModelConfig, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, tower, llm = cached
+    (tower / "model.safetensors").unlink()
+    assert unready(config).startswith(
+        "vision_tower nobody/tower: the hub's local cache has not all of its weights (no model.safetensors "
+        "nor model.safetensors.index.json), and the hub cannot be reached ("
+    )
+    monkeypatch.setattr("train.model.model_info", answers_with("config.json", "model.safetensors"))
+    check_parts(config, "none")
+    min(llm.glob("model-*.safetensors")).unlink()
+    monkeypatch.setattr("train.model.model_info", answers_with("model.safetensors.index.json"))
+    check_parts(config, "none")
+
+
+@pytest.mark.parametrize("role", ["vision_tower", "language_model"])
+def test_a_hub_name_without_safetensors_is_to_be_converted_not_looked_for(
+    role: str, cached: tuple[ModelConfig, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, tower, llm = cached
+    for path in (tower if role == "vision_tower" else llm).glob("model*.safetensors*"):
+        path.unlink()
+    monkeypatch.setattr("train.model.model_info", answers_with("config.json", "pytorch_model.bin"))
+    assert unready(config) == f"{role} {getattr(config, role)}: {CONVERT_ONCE}"
+    assert refused(config, building=True) == f"{role} {getattr(config, role)}: {CONVERT_ONCE}"
+
+
+def test_a_tokenizer_missing_from_the_hubs_cache_is_not_called_a_missing_model(
+    cached: tuple[ModelConfig, Path, Path],
+) -> None:
+    config, _, llm = cached
+    for path in llm.glob("*token*"):
+        path.unlink()
+    message = refused(config)
+    assert message.startswith("language_model nobody/llm: transformers ")
+    assert "cannot load the tokenizer (" in message
+
+
+def test_a_gated_model_is_called_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, trust_remote_code: bool) -> None:
+        raise OSError("You are trying to access a gated repo.\nMake sure to have access to it at ...")
+
+    monkeypatch.setattr("train.model.AutoConfig.from_pretrained", refuse)
+    config = factory.model_config().model_copy(update={"language_model": "meta/llama"})
+    assert unready(config.model_copy(update={"vision_tower": "tiny"})) == (
+        "language_model meta/llama: the model is gated: accept its terms on the hub, then log in with "
+        "`hf auth login`"
+    )
+
+
+def test_nf4_needs_bitsandbytes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert unready(factory.model_config(), "nf4") == (
+        "quantization nf4 needs bitsandbytes, which is not installed: pip install bitsandbytes"
+    )

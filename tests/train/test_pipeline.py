@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from tests.train import factory
-from train import pipeline
+from train import gates, pipeline
 from train.config import RunConfig, StageConfig
 from train.records import InputError
 
@@ -114,7 +118,9 @@ def world(tmp_path: Path) -> World:
 
 
 def log(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    path = out / "log.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def test_a_run_trains_both_stages_and_leaves_a_model_that_transformers_loads(
@@ -141,6 +147,8 @@ def test_a_run_trains_both_stages_and_leaves_a_model_that_transformers_loads(
     )
     assert not any(loading.values()), loading
     assert model.config.image_token_id is not None
+    for gate in ("labels", "features", "packing", "trainable", "batch"):
+        assert said.out.count(f"  ok {gate} ") == 2, gate
     assert "align: 4 samples" in said.out
     assert "finetune: 4 samples" in said.out
     assert "python -m train chat" in said.out
@@ -222,7 +230,76 @@ def test_what_is_left_out_is_counted_named_and_written_down(
     ]
 
 
+def test_a_gate_that_does_not_hold_ends_the_run_before_a_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> str:
+        raise InputError("packed samples see each other")
+
+    monkeypatch.setattr(gates, "packing_isolation", refuse)
+    assert world.refusal() == "packed samples see each other"
+    assert not (world.out / "log.jsonl").exists()
+
+
+def test_what_was_mended_is_no_longer_left_out(world: World) -> None:
+    (world.images / "tall.png").rename(world.folder / "away.png")
+    assert "missing_image" in world.refusal()
+    assert "missing_image" in (world.out / "left_out.jsonl").read_text()
+    (world.folder / "away.png").rename(world.images / "tall.png")
+    assert world.run()
+    assert (world.out / "left_out.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_same_command_goes_on(world: World, number: int) -> None:
+    command = [
+        *(sys.executable, "-m", "train", "run", "--recipe", world.recipe, "--out", world.out),
+        *("--data", world.data, "--align-data", world.align_data, "--images", world.images),
+        *("finetune.max_steps=60", "finetune.epochs=60", "workers=1"),
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as process:
+        while process.poll() is None and not any(line["stage"] == "finetune" for line in log(world.out)):
+            time.sleep(0.01)
+        os.killpg(process.pid, number)  # as a terminal does: readers of images get it too
+        assert process.stdout is not None
+        said = process.stdout.read().decode()
+    steps = [line["step"] for line in log(world.out) if line["stage"] == "finetune"]
+    checkpoint = world.out / "finetune" / f"checkpoint-{steps[-1]}"
+    assert process.returncode == 130
+    assert said.endswith(f"Stopped in finetune; kept in {checkpoint}. The same command continues.\n")
+    assert checkpoint.is_dir()
+    assert not (world.out / "model").exists()
+    assert world.run("finetune.max_steps=60", "finetune.epochs=60", "workers=1")
+    steps = [line["step"] for line in log(world.out) if line["stage"] == "finetune"]
+    assert steps == list(range(1, 61))
+
+
 # Bad input
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changes", "problem"),
+    [
+        (["finetune.quantization=nf4", "finetune.language_model=lora"], {}, "bitsandbytes"),
+        ([], {"data": "{data}:0.01"}, "weight"),
+        (["finetune.format=chatml"], {}, "<|im_start|>"),
+    ],
+)
+def test_what_is_wrong_with_the_second_stage_shows_before_the_first_trains(
+    world: World, overrides: list[str], changes: dict[str, str], problem: str
+) -> None:
+    if problem == "bitsandbytes" and importlib.util.find_spec("bitsandbytes"):
+        pytest.skip("bitsandbytes is installed here")
+    options = {key: (value.format(data=world.data),) for key, value in changes.items()}
+    assert problem in world.refusal(*overrides, **options)
+    assert not (world.out / "align").exists()
+
+
+def test_a_model_folder_that_is_no_export_is_refused_before_training(world: World) -> None:
+    (world.out / "model").mkdir(parents=True)
+    (world.out / "model" / "mine.bin").write_text("precious")
+    assert str(world.out / "model") in world.refusal()
+    assert not (world.out / "align").exists()
 
 
 def test_malformed_json_is_refused(world: World) -> None:

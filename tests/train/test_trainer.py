@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 import json
 import math
+import multiprocessing
 import os
 import signal
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,6 +74,7 @@ def trainer_of(ready: Ready, out: Path) -> StageTrainer:
         sampler=sampler,
         recipe=ready.recipe,
         hashed=[],
+        usable="",
         parts=[],
         record=None,
         stop=StopRequest(),
@@ -304,6 +308,74 @@ def test_how_often_a_run_saves_may_change_and_what_it_is_may_not(root: Path, tmp
     get_ready(root, save_steps=7, keep_checkpoints=9).train(tmp_path)
     folders = [path.name for path in (tmp_path / "finetune").iterdir()]
     assert sorted(folders) == ["checkpoint-14", "checkpoint-15", "checkpoint-2", "checkpoint-7"]
+
+
+def test_a_run_is_not_continued_on_other_samples_than_it_had(root: Path, tmp_path: Path) -> None:
+    """An image that went away makes another order: some samples would train twice, and others never."""
+    train_some(get_ready(root), tmp_path, batches=4)
+    fewer = get_ready(root)
+    removed = fewer.data.prepared.pop(3)
+    text = refused(fewer, tmp_path)
+    newest = tmp_path / "finetune" / "checkpoint-2"
+    count = len(fewer.data.prepared)
+    assert text.startswith(
+        f"{newest} was trained on {count + 1} usable samples, and now {count} are, or others: "
+    )
+    fewer.data.prepared.insert(0, removed)
+    assert refused(fewer, tmp_path).startswith(f"{newest} was trained on {count + 1} usable samples")
+    assert get_ready(root).train(tmp_path).step == 15
+
+
+def test_a_run_is_not_continued_beside_other_frozen_weights(root: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"language_model": "lora", "lora": {"rank": 2, "alpha": 4, "dropout": 0.0}}
+    train_some(get_ready(root, **changes), tmp_path, batches=4)
+    other = get_ready(root, **changes)
+    with torch.no_grad():
+        other.model.lm_head.weight[0, 0] += 1
+    model = other.recipe.model
+    assert refused(other, tmp_path) == (
+        f"{tmp_path / 'finetune' / 'checkpoint-2'} was trained beside other frozen weights: "
+        f"{model.language_model} or {model.vision_tower} is not what it was. Give it the model it had, or "
+        "another --out"
+    )
+
+
+def test_a_run_that_does_not_fit_goes_on_in_smaller_micro_batches(root: Path, tmp_path: Path) -> None:
+    get_ready(root).train(tmp_path / "whole")
+    train_some(get_ready(root), tmp_path / "changed", batches=13)
+    get_ready(root, micro_batch_size=1, gradient_checkpointing=True).train(tmp_path / "changed")
+    for ours, whole in zip(curve(tmp_path / "changed"), curve(tmp_path / "whole"), strict=True):
+        assert ours["loss"] == pytest.approx(whole["loss"], rel=1e-4)
+        assert (ours["samples"], ours["tokens"]) == (whole["samples"], whole["tokens"])
+
+
+def test_memory_that_runs_out_is_one_line_that_says_what_to_lower(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = get_ready(root)
+
+    def run_out(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has")
+
+    monkeypatch.setattr(ready.model.lm_head, "forward", run_out)
+    assert refused(ready, tmp_path) == (
+        "finetune: the GPU's memory does not hold this stage (CUDA out of memory): lower "
+        "finetune.micro_batch_size (now 2) or finetune.max_length (now 256), set "
+        "finetune.gradient_checkpointing=true, or train less of it (finetune.language_model=lora)"
+    )
+
+
+def test_a_stage_gives_back_its_model_and_its_processes(root: Path, tmp_path: Path) -> None:
+    ready = get_ready(root, recipe_settings={"workers": 1}, max_steps=2)
+    model = weakref.ref(ready.model)
+    ready.train(tmp_path)
+    assert multiprocessing.active_children() == []
+    gc.disable()
+    try:
+        del ready
+        assert model() is None
+    finally:
+        gc.enable()
 
 
 def test_the_record_says_what_was_trained_on(root: Path, tmp_path: Path) -> None:
@@ -542,11 +614,11 @@ def test_tensorboard_has_the_curve_of_the_stage(root: Path, tmp_path: Path) -> N
     assert "train/loss/type/conversation" in events.Tags()["scalars"]
 
 
-def test_weights_and_biases_is_used_only_where_it_would_not_ask(
+def test_weights_and_biases_is_used_only_where_the_environment_asks_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "NETRC"):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("WANDB_API_KEY", "k")
@@ -564,6 +636,8 @@ def test_weights_and_biases_is_used_only_where_it_would_not_ask(
     monkeypatch.delenv("WANDB_MODE")
     (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password k\n")
     (tmp_path / ".netrc").chmod(0o600)
+    assert not logs._has_wandb()
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
     assert logs._has_wandb()
 
 
