@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoProcessor, LlavaForConditionalGeneration
 from transformers.generation.streamers import BaseStreamer
 
+from schemas.llava import IMAGE_TOKEN
 from train.export import cast, export_dtype, merge_lora, rebuild
 from train.images import read_image
 from train.records import InputError, Unfit
@@ -131,12 +132,20 @@ def converse(
 ) -> None:
     """Answer `prompt`, or without one every line that `read` gives, until /quit or the end of input.
 
-    The image belongs to the first turn. Ctrl-C at the prompt ends the conversation too. Raises InputError
-    as `reply` does.
+    The image belongs to the first turn. A line that holds `<image>` is refused and asked again. Ctrl-C at
+    the prompt ends the conversation too. Raises InputError as `reply` does.
     """
     read, show = read or _typed, show or _to_terminal
     messages: list[Message] = []
     for text in [prompt] if prompt is not None else _lines(read):
+        # Bytes of a terminal or a pipe that are no UTF-8 reach Python as half surrogates.
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if IMAGE_TOKEN in text:
+            refusal = f"a question cannot hold {IMAGE_TOKEN}: it is what stands for the image"
+            if prompt is not None:
+                raise InputError(refusal)
+            show(f"{refusal}\n")
+            continue
         messages.append(user_message(text, None if messages else image))
         answer = reply(opened, messages, max_new_tokens=max_new_tokens, show=show)
         show("\n")

@@ -51,7 +51,6 @@ from train.proof import (
     prove,
     tensors_of,
 )
-from train.proof import describe as describe  # what export() returns, in words
 from train.records import InputError
 from train.stages import set_trainable
 

@@ -60,6 +60,7 @@ from train.model import (
     image_size,
     load_processor,
 )
+from train.proof import describe
 from train.records import InputError, LeftOut, Sample
 from train.stages import PartCount, set_trainable
 from train.tiny import write_tiny
@@ -102,11 +103,11 @@ def run(config: RunConfig) -> bool:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("a run is one process so far: start it without torchrun, on one GPU or the CPU")
     recipe = load_recipe(config.recipe, config.overrides)
-    _refuse_unused(config, recipe)
     sources = {name: _source(config, recipe, name) for name, _ in recipe.stages()}
     with _own_folder(config.out):
         exporting.check_out(config.out / MODEL)
         terminal.say_recipe(config.recipe, recipe, config.out)
+        _say_unused(config, recipe)
         trained = {
             name: _trained_before(name, recipe, source, config.out) for name, source in sources.items()
         }
@@ -121,7 +122,7 @@ def run(config: RunConfig) -> bool:
         assert last is not None, "a finished stage has a checkpoint"
         # A model card that somebody has filled in is not to be written over for nothing.
         there = _exported_from(config.out / MODEL) == f"{last.parent.name}/{last.name}"
-        proof = None if there else exporting.describe(exporting.export(last, config.out / MODEL))
+        proof = None if there else describe(exporting.export(last, config.out / MODEL))
         _say_lost(config.out)
     terminal.say_done(config.out / MODEL, proof, config.out / "log.jsonl", _an_image(sources))
     return True
@@ -187,7 +188,7 @@ def export_checkpoint(checkpoint: Path, out: Path) -> None:
     """Write a checkpoint as a model of its own, and say what was proved of it."""
     quiet()
     proof = exporting.export(checkpoint, out)
-    terminal.say_export(out, exporting.describe(proof))
+    terminal.say_export(out, describe(proof))
 
 
 def chat(checkpoint: Path, image: Path, prompt: str | None, max_new_tokens: int) -> None:
@@ -196,14 +197,12 @@ def chat(checkpoint: Path, image: Path, prompt: str | None, max_new_tokens: int)
     chatting.chat(checkpoint, image, prompt, max_new_tokens)
 
 
-def _refuse_unused(config: RunConfig, recipe: Recipe) -> None:
+def _say_unused(config: RunConfig, recipe: Recipe) -> None:
     stages = {name for name, _ in recipe.stages()}
-    for name, option, given in (
-        ("align", "--align-data", config.align_data),
-        ("finetune", "--data", config.data),
-    ):
-        if given and name not in stages:
-            raise InputError(f"{option} is given, but the recipe has no stage {name}: leave one of them out")
+    given = (("align", "--align-data", config.align_data), ("finetune", "--data", config.data))
+    for name, option, files in given:
+        if files and name not in stages:
+            terminal.say_unused(option, name)
 
 
 def _source(config: RunConfig, recipe: Recipe, name: StageName) -> Source:

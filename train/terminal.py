@@ -36,6 +36,10 @@ def say_recipe(name: str, recipe: Recipe, out: Path) -> None:
     )
 
 
+def say_unused(option: str, stage: str) -> None:
+    _out.print(f"{option} is not used: there is no stage {stage}")
+
+
 @contextlib.contextmanager
 def reading(stage: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar while `total` samples are read, where there is a terminal; gives what to call after each."""
@@ -97,7 +101,8 @@ def say_export(out: Path, proof: str) -> None:
 def say_lost(left_out: Path, reasons: Counter[str]) -> None:
     """Samples whose image could only be seen to be unreadable while training."""
     named = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
-    _out.print(escape(f"{reasons.total():,} samples trained nothing after all ({named}): {left_out}"))
+    samples = "1 sample" if reasons.total() == 1 else f"{reasons.total():,} samples"
+    _out.print(escape(f"{samples} trained nothing after all ({named}): {left_out}"))
 
 
 def say_done(model: Path, proof: str | None, log: Path, image: Path | None) -> None:

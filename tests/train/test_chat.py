@@ -194,6 +194,18 @@ def test_a_second_question_to_a_captioning_model_is_one_line(tmp_path: Path) -> 
         converse(opened, factory.picture(9, 9), None, 3, read=typed("a", "b"), show=lambda text: None)
 
 
+def test_a_question_that_holds_an_image_mark_is_asked_again(opened: Opened) -> None:
+    shown: list[str] = []
+    picture = factory.picture(9, 9)
+    converse(opened, picture, None, 3, read=typed("a <image> b", "caf\udce9?"), show=shown.append)
+    said = "a question cannot hold <image>: it is what stands for the image"
+    assert shown[0] == f"{said}\n"
+    assert shown[-1] == "\n" and len(shown) > 2
+    with pytest.raises(InputError) as caught:
+        converse(opened, picture, "a <image> b", 3, show=shown.append)
+    assert str(caught.value) == said
+
+
 def test_an_image_is_read_as_training_reads_it(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     Image.new("I;16", (4, 4), 40_000).save(tmp_path / "deep.png")

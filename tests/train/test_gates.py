@@ -161,7 +161,7 @@ def test_the_batch_is_the_longest_readable_samples_with_an_image_among_them(
     data = start().data
     assert [example.index for example in gates.longest_examples(data, 2)] == [1, 0]
     long_text = replace(data.prepared[2], length=500)
-    data.prepared[2] = long_text
+    data.prepared = [*data.prepared[:2], long_text, *data.prepared[3:]]
     assert [example.index for example in gates.longest_examples(data, 2)] == [2, 1]
     assert [example.index for example in gates.longest_examples(data, 1)] == [1]
 

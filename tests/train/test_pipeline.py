@@ -174,11 +174,14 @@ def test_finetune_starts_from_the_projector_that_align_trained(world: World) -> 
     torch.testing.assert_close(first, second)
 
 
-def test_one_stage_runs_are_a_recipe_and_start_from_a_fresh_projector(world: World) -> None:
+def test_one_stage_runs_are_a_recipe_and_start_from_a_fresh_projector(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert world.run("align=", align_data=())
     assert {line["stage"] for line in log(world.out)} == {"finetune"}
     other = world.folder / "other"
-    assert world.run("finetune=", out=other, data=())
+    assert world.run("finetune=", out=other)
+    assert "--data is not used: there is no stage finetune\n" in capsys.readouterr().out
     assert {line["stage"] for line in log(other)} == {"align"}
     assert LlavaForConditionalGeneration.from_pretrained(other / "model") is not None
 
@@ -241,6 +244,32 @@ def test_a_gate_that_does_not_hold_ends_the_run_before_a_step(
     assert not (world.out / "log.jsonl").exists()
 
 
+def test_what_trained_nothing_after_all_is_said_at_the_end(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torn = world.images / "torn.png"
+    whole = (world.images / "wide.png").read_bytes()
+    torn.write_bytes(whole[: len(whole) // 2])
+    world.data = world.write(
+        "answers.json", [*ANSWERS, record("torn", "<image>\nWhat?", "That.", image="torn.png")]
+    )
+    assert world.run("align=", "finetune.max_steps=", "finetune.max_left_out=0.5")
+    said = capsys.readouterr().out
+    path = world.out / "left_out.jsonl"
+    assert f"1 sample trained nothing after all (corrupt_image 1): {path}\n" in said
+    (line,) = [json.loads(line) for line in path.read_text().splitlines()]
+    assert (line["id"], line["reason"]) == ("torn", "corrupt_image")
+    assert line["step"] in (1, 2, 3)
+
+
+def test_a_model_card_that_was_filled_in_is_not_written_over(world: World) -> None:
+    assert world.run()
+    card = world.out / "model" / "README.md"
+    card.write_text("mine")
+    assert world.run()
+    assert card.read_text() == "mine"
+
+
 def test_what_was_mended_is_no_longer_left_out(world: World) -> None:
     (world.images / "tall.png").rename(world.folder / "away.png")
     assert "missing_image" in world.refusal()
@@ -257,7 +286,9 @@ def test_a_signal_saves_and_the_same_command_goes_on(world: World, number: int) 
         *("--data", world.data, "--align-data", world.align_data, "--images", world.images),
         *("finetune.max_steps=60", "finetune.epochs=60", "workers=1"),
     ]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
         while process.poll() is None and not any(line["stage"] == "finetune" for line in log(world.out)):
             time.sleep(0.01)
         os.killpg(process.pid, number)  # as a terminal does: readers of images get it too
