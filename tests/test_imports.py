@@ -54,10 +54,11 @@ ABOVE_STAGES = [
 TRAIN = [
     {"train.records"},
     {"train.config"},
-    {"train.conversation", "train.images", "train.checkpoint"},
+    {"train.conversation", "train.images", "train.checkpoint", "train.loss", "train.attention"},
     {"train.dataset", "train.model", "train.stages", "train.tiny"},
     {"train.collate", "train.logs"},
     {"train.trainer", "train.gates"},
+    {"train.plan"},
     {"train.proof"},
     {"train.card"},
     {"train.export"},

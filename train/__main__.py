@@ -73,6 +73,69 @@ def run(
 
 
 @app.command()
+def plan(
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help=f"{', '.join(recipe_names())}; or a .toml file.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys to change, as for run."),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:WEIGHT]", help="LLaVA JSON for the finetune stage; may be given several times."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Its images: a folder, with or without tar shards.")
+    ] = None,
+    align_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:WEIGHT]", help="LLaVA JSON for the align stage; may be given several times."
+        ),
+    ] = None,
+    align_images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Its images.  [default: those of --images]")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Not looked at: taken so that a run's options can be given."),
+    ] = None,
+    gpus: Annotated[int, typer.Option(metavar="N", min=1, help="GPUs to train on.")] = 1,
+    tokens_per_second: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            min=1e-9,
+            help="Positions, image features included, that one GPU trains on in a second.",
+        ),
+    ] = None,
+    measured: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="An earlier run's folder, to take that rate from.")
+    ] = None,
+) -> None:
+    """Say what a run would need: steps, lengths, weights, memory, GPU-hours. Needs no GPU and no weights."""
+    from train import pipeline
+
+    pipeline.plan(
+        RunConfig(
+            recipe=recipe,
+            overrides=tuple(overrides or ()),
+            out=out or Path(),
+            data=tuple(data or ()),
+            images=images,
+            align_data=tuple(align_data or ()),
+            align_images=align_images,
+        ),
+        gpus=gpus,
+        tokens_per_second=tokens_per_second,
+        measured=measured,
+    )
+
+
+@app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint-N folder of a run.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes; replaced if an export.")],

@@ -71,9 +71,11 @@ class StageConfig(_Table):
     max_steps: int | None = Field(None, ge=1)
     """Ends training early; the schedule runs over these steps."""
     global_batch_size: int = Field(ge=1)
-    """Samples a step, over all processes and accumulations."""
+    """Samples a step, over all processes."""
+    packing: bool = True
+    """Several samples in a row of up to max_length positions, kept apart; changes speed, not the loss."""
     micro_batch_size: int = Field(ge=1)
-    """Samples that one process takes at once."""
+    """Without packing: samples that one process takes at once, padded to the longest of them."""
     max_length: int = Field(2048, ge=8)
     """Positions, image features included. Longer samples lose whole turns from the end."""
     warmup_ratio: float = Field(0.03, ge=0, le=1)
@@ -91,11 +93,6 @@ class StageConfig(_Table):
     def _check(self) -> Self:
         if self.quantization != "none" and self.language_model != "lora":
             raise ValueError("quantization holds weights that do not train: it needs language_model = 'lora'")
-        if self.global_batch_size % self.micro_batch_size:
-            raise ValueError(
-                f"global_batch_size {self.global_batch_size} is no multiple of micro_batch_size "
-                f"{self.micro_batch_size}"
-            )
         return self
 
 
@@ -201,7 +198,7 @@ def _located(model: ModelConfig) -> ModelConfig:
 
 _FREE = {
     *("description", "workers", "save_steps", "keep_checkpoints", "max_left_out"),
-    *("micro_batch_size", "gradient_checkpointing"),
+    *("packing", "micro_batch_size", "gradient_checkpointing"),
 }
 """What may change between two starts of a run: none of it changes what is learnt."""
 

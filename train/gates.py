@@ -17,8 +17,9 @@ from train.collate import Collator
 from train.config import ModelConfig, StageConfig
 from train.conversation import Encoder, audit_labels
 from train.dataset import Example, InstructionData
+from train.loss import token_losses
 from train.model import features_per_image
-from train.records import IGNORE_INDEX, InputError
+from train.records import InputError
 from train.stages import assert_trainable, part_of
 
 _PACKING_TOLERANCE = 1e-4
@@ -47,28 +48,30 @@ def run_gates(
 
     Raises InputError from the first gate that does not hold.
     """
-    examples = longest_examples(data, stage.micro_batch_size)
+    examples = longest_examples(data, stage)
     with _undisturbed(model):
         gates: list[tuple[str, Callable[[], str]]] = [
             ("labels", lambda: labels(encoder, data)),
             ("features", lambda: features(model, processor, data, examples, stage)),
             ("packing", lambda: packing_isolation(model, examples, stage)),
             ("trainable", lambda: trainable(model, stage, config.projector)),
-            ("batch", lambda: one_batch(model, collator(examples), stage)),
+            ("batch", lambda: one_batch(model, collator(examples)["micro_batches"][0], stage)),
         ]
         return [GateResult(name, gate()) for name, gate in gates]
 
 
-def longest_examples(data: InstructionData, count: int) -> list[Example]:
-    """The longest samples whose images can be read, one with an image among them where there is any.
+def longest_examples(data: InstructionData, stage: StageConfig) -> list[Example]:
+    """A micro batch of the longest samples whose images can be read, one with an image among them if any has.
 
-    They take the most memory of any batch, so that one too many for a GPU shows before training.
+    They take the most memory of any, so that one too many for a GPU shows before training.
     """
     order = sorted(range(len(data)), key=lambda index: (-data.prepared[index].length, index))
-    examples = _readable(data, order, count)
+    examples = _readable(data, order, stage)
     if not any(len(example.pixel_values) for example in examples):
-        with_images = _readable(data, [index for index in order if data.prepared[index].n_images], 1)
-        examples = [*with_images, *examples][:count]
+        with_images = [index for index in order if data.prepared[index].n_images]
+        rest = [example.index for example in examples]
+        first = [example.index for example in _readable(data, with_images, stage)[:1]]
+        examples = _readable(data, [*first, *rest], stage)
     if not examples:
         sample, problem = data.prepared[order[0]].sample, data[order[0]].problem
         raise InputError(
@@ -78,14 +81,18 @@ def longest_examples(data: InstructionData, count: int) -> list[Example]:
     return examples
 
 
-def _readable(data: InstructionData, order: list[int], count: int) -> list[Example]:
+def _readable(data: InstructionData, order: list[int], stage: StageConfig) -> list[Example]:
     examples: list[Example] = []
+    room = stage.max_length
     for index in order:
-        if len(examples) == count:
+        if not stage.packing and len(examples) == stage.micro_batch_size:
             break
+        if stage.packing and data.prepared[index].length > room:
+            continue
         example = data[index]
         if example.problem is None:
             examples.append(example)
+            room -= data.prepared[index].length
     return examples
 
 
@@ -159,15 +166,12 @@ def trainable(model: Any, stage: StageConfig, projector: str) -> str:
     return f"trains {', '.join(parts)}, and nothing else"
 
 
-def one_batch(model: Any, batch: dict[str, Any], stage: StageConfig) -> str:
+def one_batch(model: Any, micro_batch: dict[str, Any], stage: StageConfig) -> str:
     """The largest batch goes forward and back: finite, a gradient for what trains and nothing else."""
-    inputs = {
-        key: value.to(model.device)
-        for key, value in batch.items()
-        if key in ("input_ids", "attention_mask", "labels", "pixel_values")
-    }
+    inputs = {key: value.to(model.device) for key, value in micro_batch.items()}
     with _autocast(model, stage):
-        loss = model(**inputs).loss
+        losses, samples = token_losses(model, inputs)
+    loss = losses.mean()
     if not torch.isfinite(loss):
         raise InputError(
             f"the first loss is not finite ({loss.item()}): a weight or a pixel value is no finite number"
@@ -183,9 +187,11 @@ def one_batch(model: Any, batch: dict[str, Any], stage: StageConfig) -> str:
                 raise InputError(f"{name} should train but gets no gradient")
         elif not torch.isfinite(weight.grad).all():
             raise InputError(f"the gradient of {name} is not finite in the first batch")
-    supervised = int((inputs["labels"] != IGNORE_INDEX).sum())
-    size, length = inputs["input_ids"].shape
-    return f"{size} × {length} positions, {supervised} supervised, loss {loss.item():.3f}"
+    rows, length = inputs["input_ids"].shape
+    return (
+        f"{rows} × {length} positions of {len(samples.unique())} samples, {len(losses)} supervised, "
+        f"loss {loss.item():.3f}"
+    )
 
 
 def _packed_logits(model: Any, ids: list[torch.Tensor], examples: list[Example], stage: StageConfig) -> Any:

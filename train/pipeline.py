@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import torch
 from train import chat as chatting
 from train import export as exporting
 from train import terminal
+from train.attention import attend_by_sample
 from train.checkpoint import (
     RECORD,
     WEIGHTS,
@@ -60,6 +62,7 @@ from train.model import (
     image_size,
     load_processor,
 )
+from train.plan import Rate, StagePlan, plan_stage, read_rate
 from train.proof import describe
 from train.records import InputError, LeftOut, Sample
 from train.stages import PartCount, set_trainable
@@ -91,6 +94,7 @@ class Work:
     processor: Any
     encoder: Encoder
     data: InstructionData
+    left_out: list[LeftOut]
 
 
 def run(config: RunConfig) -> bool:
@@ -174,7 +178,9 @@ def _train_stages(
         if done is not None:
             terminal.say_finished_before(name, done)
         else:
-            work.append(_prepare(name, stage, sources[name], *samples[name], config, out, recipe, stop))
+            item = _prepare(name, stage, sources[name], *samples[name], config, recipe, stop)
+            _keep_left_out(item, out, recipe)
+            work.append(item)
     for item in work:
         if stop.requested:
             raise _Stopped(item.name)
@@ -182,6 +188,52 @@ def _train_stages(
         trained[item.name] = result.checkpoint
         if result.interrupted:
             raise _Stopped(item.name)
+
+
+def plan(
+    config: RunConfig, *, gpus: int, tokens_per_second: float | None = None, measured: Path | None = None
+) -> list[StagePlan]:
+    """Say what each stage of a run would need on so many GPUs; reads no weights and leaves nothing behind.
+
+    The rate of one GPU is given, or that of an earlier run's log. `config.out` is not looked at.
+    Raises InputError when something given cannot be used, as `run` would.
+    """
+    quiet()
+    if tokens_per_second is not None and measured is not None:
+        raise InputError("--tokens-per-second and --measured both give the rate: give one of them")
+    recipe = load_recipe(config.recipe, config.overrides)
+    sources = {name: _source(config, recipe, name) for name, _ in recipe.stages()}
+    plans: list[StagePlan] = []
+    with tempfile.TemporaryDirectory(prefix="vitkit-plan-") as folder:
+        samples = {name: read_samples(source.files, name) for name, source in sources.items()}
+        model_config = _base(recipe, Path(folder), [item for kept, _ in samples.values() for item in kept])
+        for name, stage in recipe.stages():
+            work = _prepare(name, stage, sources[name], *samples[name], model_config, recipe, StopRequest())
+            prepared = work.data.prepared
+            if not prepared:
+                first = work.left_out[0]
+                raise InputError(
+                    f"{name}: none of {len(work.left_out):,} samples can be used, the first because "
+                    f"{first.file}[{first.record}] {first.id}: {first.reason} ({first.detail})"
+                )
+            rate = Rate(tokens_per_second, "given") if tokens_per_second is not None else None
+            plans.append(
+                plan_stage(
+                    name,
+                    stage,
+                    recipe=recipe,
+                    config=model_config,
+                    processor=work.processor,
+                    encoder=work.encoder,
+                    prepared=prepared,
+                    left_out=work.left_out,
+                    files=work.source.files,
+                    gpus=gpus,
+                    rate=read_rate(measured, name) if measured is not None else rate,
+                )
+            )
+    terminal.say_plan(config.recipe, recipe, plans)
+    return plans
 
 
 def export_checkpoint(checkpoint: Path, out: Path) -> None:
@@ -262,10 +314,10 @@ def _prepare(
     samples: list[Sample],
     left_out: list[LeftOut],
     config: ModelConfig,
-    out: Path,
     recipe: Recipe,
     stop: StopRequest,
 ) -> Work:
+    """Everything of a stage but its model; writes nothing."""
     conversation_format = get_format(stage.format)
     processor = load_processor(config, stage.image_aspect_ratio, conversation_format.template)
     longest = context_length(config)
@@ -302,13 +354,17 @@ def _prepare(
             workers=recipe.workers,
             advance=advance_or_stop,
         )
-    left_out = left_out + unfit
-    start_left_out(out / LEFT_OUT, name, left_out)
-    terminal.say_data(name, len(prepared), sum(item.dropped_turns for item in prepared), left_out)
-    check_share(left_out, len(prepared) + len(left_out), stage.max_left_out, name)
-    WeightedSampler(prepared, source.files, recipe.seed)  # refuses weights that leave nothing
     data = InstructionData(prepared, encoder, store, processor.image_processor)
-    return Work(name, stage, source, processor, encoder, data)
+    return Work(name, stage, source, processor, encoder, data, left_out + unfit)
+
+
+def _keep_left_out(work: Work, out: Path, recipe: Recipe) -> None:
+    """Write and say what was left out of a stage; raises InputError where it is too much."""
+    prepared, left_out = work.data.prepared, work.left_out
+    start_left_out(out / LEFT_OUT, work.name, left_out)
+    terminal.say_data(work.name, len(prepared), sum(item.dropped_turns for item in prepared), left_out)
+    check_share(left_out, len(prepared) + len(left_out), work.stage.max_left_out, work.name)
+    WeightedSampler(prepared, work.source.files, recipe.seed)  # refuses weights that leave nothing
 
 
 def _train(
@@ -331,13 +387,15 @@ def _train(
     if item.name == "finetune" and aligned is not None:
         load_projector(model, aligned)
     parts = set_trainable(model, stage, config.projector, recipe.seed)
+    if stage.packing:
+        attend_by_sample(model, stage.max_length)
     terminal.say_stage(item.name, stage, parts)
     if torch.cuda.is_available():
         _check_memory(item.name, parts)
         model.to("cuda")
     if stage.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-    collator = Collator(item.processor.tokenizer.pad_token_id, image_size(item.processor))
+    collator = Collator(item.processor.tokenizer.pad_token_id, image_size(item.processor), stage)
     try:
         gates = run_gates(
             model,

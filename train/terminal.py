@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from train.config import TINY, Recipe, StageConfig
 from train.gates import GateResult
+from train.plan import (
+    ASSUMED_MFU,
+    PEAK_FLOPS,
+    DataPlan,
+    ModelPlan,
+    StagePlan,
+    histogram,
+    smallest_card,
+    total_hours,
+)
 from train.records import LeftOut
 from train.stages import PartCount
 
@@ -120,3 +131,180 @@ def _python() -> str:
     """The interpreter as the person at the terminal could type it."""
     here = Path(sys.executable)
     return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else sys.executable
+
+
+def say_plan(name: str, recipe: Recipe, plans: Sequence[StagePlan]) -> None:
+    """What a run would need. Plain aligned text, as wide as a terminal of 100 columns."""
+    model = recipe.model
+    _out.print(f"Plan of recipe [bold]{escape(name)}[/]: {escape(recipe.description)}")
+    _out.print(
+        f"{escape(model.language_model)} with {escape(model.vision_tower)} through a "
+        f"{model.projector} projector"
+    )
+    for plan in plans:
+        lines = [
+            *_data_lines(plan),
+            "",
+            *_model_lines(plan.model, plan.data),
+            "",
+            *_memory_lines(plan),
+            "",
+            *_compute_lines(plan),
+        ]
+        _out.print(f"\n[bold]{plan.name}[/] {escape(_steps_of(plan))}")
+        for line in lines:
+            _out.print(escape(f"  {line}".rstrip()))
+    hours = total_hours(plans)
+    if hours is not None and len(plans) > 1:
+        _out.print(f"\nBoth stages: {_hours(hours)} GPU-hours")
+
+
+def _steps_of(plan: StagePlan) -> str:
+    data, stage = plan.data, plan.stage
+    return (
+        f"in the {stage.format} format: {data.steps:,} {'step' if data.steps == 1 else 'steps'} of "
+        f"{stage.global_batch_size:,} samples, {data.epochs:.3g} {'epoch' if data.epochs == 1 else 'epochs'}"
+    )
+
+
+def _data_lines(plan: StagePlan) -> list[str]:
+    data, stage = plan.data, plan.stage
+    lines = [
+        _row("samples", f"{data.samples:,} used, {len(data.left_out):,} left out{_reasons(data.left_out)}")
+    ]
+    lines += [_row("", line) for line in _first_of(data.left_out)]
+    share = len(data.left_out) / (data.samples + len(data.left_out))
+    if share > stage.max_left_out:
+        lines.append(
+            _row("", f"more than {plan.name}.max_left_out allows ({stage.max_left_out:g}): run would stop")
+        )
+    if data.turns_cut:
+        lines.append(_row("", f"{data.turns_cut:,} turns cut from samples longer than {stage.max_length:,}"))
+    if data.in_epoch != data.samples:
+        lines.append(_row("", f"{data.in_epoch:,} an epoch, by the weights of the files"))
+    bins = histogram(data.lengths)
+    most = max(count for _, _, count in bins)
+    edge, width = len(f"{bins[-1][1]:,}"), len(f"{most:,}")
+    for at, (first, last, count) in enumerate(bins):
+        label = "positions" if at == 0 else "a sample" if at == 1 else ""
+        bar = "█" * round(40 * count / most) or ("▏" if count else "")
+        lines.append(_row(label, f"{first:>{edge},} – {last:>{edge},}  {count:>{width},}  {bar}"))
+    median, mean = statistics.median_low(data.lengths), data.positions / len(data.lengths)
+    lines += [
+        _row("", f"median {median:,}, mean {mean:,.1f}, longest {max(data.lengths):,}"),
+        _row("", f"{data.positions:,} an epoch, {plan.compute.positions:,.0f} in the stage"),
+        _row("images", f"{data.images:,} an epoch, {_images_take(data, stage)}"),
+        _row("answers", f"{data.supervised_share:.1%} of positions are supervised"),
+        _row("rows", _rows_are(plan)),
+    ]
+    return lines
+
+
+def _reasons(left_out: Sequence[LeftOut]) -> str:
+    counts = Counter(item.reason for item in left_out).most_common()
+    return f" ({', '.join(f'{reason} {count:,}' for reason, count in counts)})" if counts else ""
+
+
+def _first_of(left_out: Sequence[LeftOut], most: int = 3) -> list[str]:
+    lines = [f"{item.file}[{item.record}] {item.id}: {item.detail}" for item in left_out[:most]]
+    return [*lines, "…"] if len(left_out) > most else lines
+
+
+def _images_take(data: DataPlan, stage: StageConfig) -> str:
+    return (
+        f"{data.features:,} positions each: {data.visual_share:.1%} of all positions, "
+        f"{data.features / stage.max_length:.1%} of the context of {stage.max_length:,}"
+    )
+
+
+def _rows_are(plan: StagePlan) -> str:
+    data, stage = plan.data, plan.stage
+    filled = f"{data.filled:.1%} full"
+    if not stage.packing:
+        return f"a sample each, padded to the longest of {stage.micro_batch_size}: {filled}"
+    each = data.rows / (data.steps / data.epochs) / plan.memory.gpus
+    return (
+        f"of {stage.max_length:,} positions, {filled}: {len(data.lengths) / data.rows:.1f} samples a row, "
+        f"{each:.1f} rows a step on each GPU"
+    )
+
+
+def _model_lines(model: ModelPlan, data: DataPlan) -> list[str]:
+    total = sum(part.total for part in model.parts)
+    trains = sum(part.trainable for part in model.parts)
+    rows = [*((part.part, part.total, part.trainable) for part in model.parts), ("all", total, trains)]
+    width = max(len(f"{total:,}"), 7)
+    lines = [_row("weights", f"{'':<15} {'in all':>{width}}  {'training':>{width}}")]
+    for part, n, free in rows:
+        shown = f"{free:,}" if free else "frozen"
+        lines.append(_row("", f"{part:<15} {n:>{width},}  {shown:>{width}}"))
+    other = model.projectors
+    table = [
+        ("this recipe's", other.ours, data.features, ""),
+        ("Q-Former", other.q_former, other.q_former_queries, "as BLIP-2's, with its linear layer"),
+        ("resampler", other.resampler, other.resampler_latents, "as Flamingo's, with the next:"),
+        ("gated layers", other.gated_cross_attention, 0, "cross-attention after every 4 layers"),
+    ]
+    lines += ["", _row("projector", f"{'':<15} {'weights':>{width}}  {'an image':>{width}}")]
+    for label, weights, positions, remark in table:
+        shown = f"{positions:,}" if positions else ""
+        lines.append(_row("", f"{label:<15} {weights:>{width},}  {shown:>{width}}  {remark}"))
+    return lines
+
+
+def _memory_lines(plan: StagePlan) -> list[str]:
+    memory, checkpointing = plan.memory, plan.stage.gradient_checkpointing
+    largest = memory.total(memory.stages[0], False)
+    unit, size = ("GiB", 2**30) if largest >= 2**30 else ("MiB", 2**20)
+    gpus = f"{memory.gpus} {'GPU' if memory.gpus == 1 else 'GPUs'}"
+    titles = ("weights", "copies", "gradients", "AdamW", "checkpointed", "fits", "kept", "fits")
+    widths = (9, 8, 11, 8, 16, 6, 10, 6)
+    head = "".join(f"{title:>{width}}" for title, width in zip(titles, widths, strict=True))
+    lines = [
+        _row("memory", f"{unit} on each of {gpus}, with {memory.positions:,} positions at once"),
+        _row("", f"{'':<6}{'total with activations':>{sum(widths[:6])}}"),
+        _row("", f"{'':<6}{head}"),
+    ]
+    for zero in memory.stages:
+        parts = [f"{part / size:.1f}" for part in (zero.weights, zero.copies, zero.gradients, zero.optimizer)]
+        for on in (True, False):
+            whole = memory.total(zero, on)
+            card = smallest_card(whole)
+            parts += [f"{whole / size:.1f}", f"{card}" if card else "none"]
+        cells = "".join(f"{part:>{width}}" for part, width in zip(parts, widths, strict=True))
+        lines.append(_row("", f"ZeRO-{zero.stage}{cells}"))
+    activations = (
+        f"activations: {memory.activations / size:.1f} checkpointed, {memory.activations_kept / size:.1f} "
+        f"kept (the recipe {'checkpoints' if checkpointing else 'keeps'} them)"
+    )
+    lines += [
+        _row("", "copies: autocast's, in bf16; fits: the smallest card of 24, 40, 80 or 141 GB, to 90%"),
+        _row("", f"{activations}; logits {memory.logits / size:.1f}"),
+    ]
+    return lines
+
+
+def _compute_lines(plan: StagePlan) -> list[str]:
+    compute, gpus = plan.compute, plan.memory.gpus
+    text = f"{compute.model_flops:.2e} FLOPs"
+    if compute.recomputed_flops:
+        text += f", and {compute.recomputed_flops:.2e} again for checkpointing"
+    lines = [_row("compute", text)]
+    hours = compute.gpu_hours
+    if compute.rate is not None and hours is not None:
+        many = f", {_hours(hours / gpus)} hours on {gpus}" if gpus > 1 else ""
+        rate = f"{compute.rate.positions_per_second:,.0f} tokens a second and GPU, {compute.rate.source}"
+        lines.append(_row("time", f"{_hours(hours)} GPU-hours{many} ({rate})"))
+    else:
+        peaks = PEAK_FLOPS[plan.stage.precision]
+        at = ", ".join(f"{_hours(compute.hours_at(peak))} on {card}" for card, peak in peaks.items())
+        lines.append(_row("time", f"GPU-hours, were {ASSUMED_MFU:.0%} MFU reached (an assumption): {at}"))
+    return lines
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}" if hours >= 0.01 else "under 0.01"
+
+
+def _row(label: str, text: str) -> str:
+    return f"{label:<11}{text}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import gc
 import hashlib
 import math
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,8 +45,9 @@ from train.collate import Collator
 from train.config import Recipe, StageConfig, StageName
 from train.dataset import DataFile, InstructionData, Prepared, WeightedSampler, append_left_out
 from train.logs import ProgressLine, RunLog, cut_log, quiet, trackers
+from train.loss import token_losses
 from train.records import IGNORE_INDEX, InputError, LeftOut
-from train.stages import PartCount, parameter_groups
+from train.stages import PartCount, parameter_groups, part_of
 
 LOG = "log.jsonl"
 LEFT_OUT = "left_out.jsonl"
@@ -52,6 +55,11 @@ TENSORBOARD = "tensorboard"
 
 _MANY = 20
 """Unreadable images below which their share of the samples seen so far may be chance."""
+
+_PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
+"""bf16 operations a second by a part of the GPU's name: dense, of the SXM ones, from NVIDIA's data sheets."""
+_SLOWER = ("PCIe", "NVL", "MIG")
+"""In the name of a GPU that has less (an A100 on PCIe has as much, but is not counted on)."""
 
 
 @dataclass(frozen=True)
@@ -111,23 +119,80 @@ class StopRequest:
         self._before = {}
 
 
-def total_steps(stage: StageConfig, samples: int, processes: int = 1) -> int:
+def total_steps(stage: StageConfig, samples: int) -> int:
     """Optimizer steps of a stage whose epoch has `samples`; the last ones of an epoch make a smaller step."""
-    batches = math.ceil(math.ceil(samples / stage.micro_batch_size) / processes)
-    in_epoch = math.ceil(batches / accumulation(stage, processes))
-    steps = math.ceil(stage.epochs * in_epoch)
+    steps = math.ceil(stage.epochs * math.ceil(samples / stage.global_batch_size))
     return min(steps, stage.max_steps) if stage.max_steps is not None else steps
 
 
-def accumulation(stage: StageConfig, processes: int) -> int:
-    """Micro batches that one process takes a step. Raises InputError unless they make the global batch."""
-    at_once = stage.micro_batch_size * processes
-    if stage.global_batch_size % at_once:
+def process_batch_size(stage: StageConfig, processes: int) -> int:
+    """Samples that one process takes a step. Raises InputError unless they make the global batch."""
+    if stage.global_batch_size % processes:
         raise InputError(
-            f"global_batch_size {stage.global_batch_size} is no multiple of micro_batch_size "
-            f"{stage.micro_batch_size} times {processes} processes: change one of them"
+            f"global_batch_size {stage.global_batch_size} is no multiple of the {processes} processes: "
+            "change one of them"
         )
-    return stage.global_batch_size // at_once
+    return stage.global_batch_size // processes
+
+
+def flops_per_position(model: Any) -> dict[str, int]:
+    """Floating-point operations of a part's weights for each position that goes through it, and back.
+
+    2 a weight forward (it multiplies, and the product is added), 2 where the gradient goes on to
+    something before it, 2 where it trains: 6 in a language model that trains, 4 in a frozen one, whose
+    projector trains; 2 in a frozen tower. Parts as in `part_of`, and `head`, which reads supervised
+    positions alone. Left out, so that the sum is on the low side: attention between positions, what is
+    looked up, and what activation checkpointing computes again.
+    """
+    tower_trains = any(
+        weight.requires_grad for name, weight in model.named_parameters() if part_of(name) == "vision_tower"
+    )
+    # Apart: where it is tied to the embedding, it goes by the embedding's name.
+    head = model.get_output_embeddings().weight
+    flops = {"head": head.numel() * (6 if head.requires_grad else 4)}
+    for name, weight in model.named_parameters():
+        part = part_of(name)
+        if weight is head or weight.ndim < 2 or "embed_tokens" in name or "position_embedding" in name:
+            continue
+        backward = 2 if part != "vision_tower" or tower_trains else 0
+        count = getattr(weight, "quant_state", weight).shape.numel()  # 4-bit weights are packed
+        flops[part] = flops.get(part, 0) + count * (2 + backward + (2 if weight.requires_grad else 0))
+    return flops
+
+
+def peak_flops() -> float | None:
+    """What this process's GPU could do in a second, where that is known."""
+    if not torch.cuda.is_available():
+        return None
+    name = torch.cuda.get_device_name()
+    if any(word in name for word in _SLOWER):
+        return None
+    return next((peak for word, peak in _PEAK_FLOPS.items() if word in name), None)
+
+
+class StepBatches(torch.utils.data.Sampler[list[int]]):
+    """The samples of each step, dealt out: as many lists a step as there are processes, in their order.
+
+    The last step of an epoch has what is left: lists are shorter, and some may be empty, but no sample
+    comes twice to fill them.
+    """
+
+    batch_size = None  # says to accelerate that lists differ in length; it deals them to the processes
+
+    def __init__(self, sampler: WeightedSampler, global_batch_size: int, processes: int) -> None:
+        self.sampler = sampler
+        self._size = global_batch_size
+        self._processes = processes
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.sampler) / self._size) * self._processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(self.sampler)
+        for start in range(0, len(order), self._size):
+            step = order[start : start + self._size]
+            for process in range(self._processes):
+                yield step[process :: self._processes]
 
 
 def train_stage(
@@ -262,15 +327,32 @@ class StageTrainer(Trainer):
         self._seconds_before = record.seconds if record is not None else 0.0
         self._unreadable = set(record.unreadable if record is not None else ())
         self._started = time.monotonic()
-        self._rows: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self._step_samples: list[int] = []
+        self._losses: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._problems: list[tuple[int, str, str]] = []
+        self._counts = _Counts()
+        self._step_started = time.monotonic()
+        self._flops = flops_per_position(model)
+        vision = model.config.vision_config
+        self._patches = (vision.image_size // vision.patch_size) ** 2
         self._rates: dict[str, float] = {}
         self._frozen = fingerprints(model)
 
     # Samples and optimizer
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> WeightedSampler:
-        return self._sampler
+    def get_train_dataloader(self) -> Any:
+        """Every process's share of each step as one batch."""
+        if self.args.dataloader_num_workers:
+            _allow_open_files()
+        loader = torch.utils.data.DataLoader(
+            self._data,
+            batch_sampler=StepBatches(self._sampler, self._stage.global_batch_size, self.args.world_size),
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            persistent_workers=self.args.dataloader_persistent_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return self.accelerator.prepare(loader)
 
     def _run_epoch(self, *args: Any, epoch: int, **kwargs: Any) -> None:
         # accelerate's own set_epoch does not reach a sampler behind both a skip and a shard.
@@ -299,31 +381,62 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Cross entropy in float32, summed over supervised positions, by those of the whole step.
+        """The losses of the micro batch's supervised positions, by the number of them in the whole step.
 
-        Logits are computed for these positions alone: the rest of a batch, image features above all, is
-        most of it, and a vocabulary wide. A batch that supervises nothing gives 0 and gradients of 0.
+        So the loss of a step does not depend on how it is split. One that supervises nothing gives 0 and
+        gradients of 0.
         """
-        inputs = dict(inputs)
-        self._problems += inputs.pop("problems")
-        index = inputs.pop("sample_index")
-        following = inputs.pop("labels")[:, 1:]
-        supervised = following != IGNORE_INDEX
-        # The last position is followed by nothing.
-        predicting = torch.nn.functional.pad(supervised, (0, 1), value=False)
-        outputs = model(**inputs, logits_to_keep=predicting)
-        losses = torch.nn.functional.cross_entropy(
-            outputs.logits.float(), following[supervised], reduction="none"
-        )
-        rows = supervised.nonzero()[:, 0]
-        sums = torch.zeros(len(index), device=losses.device).index_add_(0, rows, losses.detach())
-        self._rows.append((index, sums, supervised.sum(dim=1)))
-        items = num_items_in_batch if num_items_in_batch is not None else supervised.sum()
+        losses, index = token_losses(model, inputs)
+        self._losses.append((index, losses.detach()))
+        items = num_items_in_batch if num_items_in_batch is not None else len(losses)
         loss = losses.sum() / torch.as_tensor(items, device=losses.device).clamp(min=1)
-        if self.args.average_tokens_across_devices:
-            # `items` counts every process, and gradients are averaged over processes.
-            loss = loss * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
+        # `items` counts every process, and gradients are averaged over processes.
+        loss = loss * self.accelerator.num_processes
+        return (loss, losses) if return_outputs else loss
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """One step's forward and backward passes, micro batch by micro batch."""
+        self._step_samples += inputs["sample_index"].tolist()
+        self._problems += inputs["problems"]
+        micro_batches = list(inputs["micro_batches"])
+        if self.args.world_size > 1:
+            # Processes wait for each other in a pass, in some ways of distributing: all make as many.
+            passes = max(gather_object([len(micro_batches)]))
+            micro_batches += [self._idle] * (passes - len(micro_batches))
+        self._counts.add(int(inputs["lengths"].sum()), micro_batches)
+        loss = torch.zeros((), device=self.args.device)
+        for number, micro_batch in enumerate(micro_batches, start=1):
+            last = number == len(micro_batches)
+            # DeepSpeed steps its optimizer in the backward pass that this says is the last.
+            self.accelerator.gradient_state._set_sync_gradients(last)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
+                loss += super().training_step(model, micro_batch, num_items_in_batch)
+        return loss
+
+    @functools.cached_property
+    def _idle(self) -> dict[str, Any]:
+        """A micro batch that trains nothing: the shortest sample, with an image where any has one."""
+        prepared = self._data.prepared
+        example = self._data[
+            min(range(len(prepared)), key=lambda i: (not prepared[i].n_images, prepared[i].length))
+        ]
+        example.labels.fill_(IGNORE_INDEX)
+        (micro_batch,) = self.data_collator([example])["micro_batches"]
+        return dict(micro_batch)
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        self._step_started = time.monotonic()  # waiting for data is part of a step
+        return super().get_batch_samples(*args, **kwargs)
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: Any) -> torch.Tensor:
+        # Trainer looks for labels one level up, and does not ask the other processes where it finds none.
+        count = torch.zeros((), dtype=torch.long, device=device)
+        for batch in batch_samples:
+            for micro_batch in batch["micro_batches"]:
+                count += (micro_batch["labels"][:, 1:] != IGNORE_INDEX).sum().to(device)
+        return self.accelerator.gather(count).sum() if self.args.world_size > 1 else count
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         return 0  # Trainer's estimate knows nothing of images, and walks the whole model for each batch
@@ -333,7 +446,7 @@ class StageTrainer(Trainer):
         loss = float(self._tr_loss)
         if not (math.isfinite(loss) and (norm is None or math.isfinite(float(norm)))):
             # Before the optimizer's step, so no weight has seen it.
-            ids = list(dict.fromkeys(self._id(i) for index, _, _ in self._rows for i in index.tolist()))
+            ids = [self._id(index) for index in dict.fromkeys(self._step_samples)]
             more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
             raise InputError(
                 f"{self._name} step {self.state.global_step + 1}: loss {loss:g}, gradient norm "
@@ -352,27 +465,62 @@ class StageTrainer(Trainer):
         if "loss" not in logs:
             return  # Trainer's summary at the end
         logs.pop("learning_rate", None)
-        rows = [row for part in self._rows for row in zip(*(column.tolist() for column in part), strict=True)]
-        problems = self._problems
-        self._rows, self._problems = [], []
+        rows, problems, samples = self._sample_losses(), self._problems, self._step_samples
+        counts = [self._counts]
+        self._losses, self._problems, self._step_samples, self._counts = [], [], [], _Counts()
         if self.args.world_size > 1:
-            rows, problems = gather_object(rows), gather_object(problems)
-        self._samples += len(rows)
-        self._tokens += sum(count for _, _, count in rows)
+            rows, problems, samples, counts = map(gather_object, (rows, problems, samples, counts))
+        supervised = sum(count for _, _, count in rows)
+        self._samples += len(samples)
+        self._tokens += supervised
         figures = {
             "loss": logs.pop("loss"),
-            **self._losses(rows),
+            **self._mean_losses(rows),
             **{f"lr/{group}": rate for group, rate in self._rates.items()},
             **logs,
             "samples": self._samples,
             "tokens": self._tokens,
+            **self._speed(counts, supervised),
             "seconds": round(self._seconds(), 3),
         }
         super().log(figures, start_time)
         self.state.log_history.clear()  # log.jsonl has it; every checkpoint would carry all of it again
         self._leave_out(problems)
 
-    def _losses(self, rows: Iterable[tuple[int, float, int]]) -> dict[str, float]:
+    def _speed(self, counts: Sequence[_Counts], supervised: int) -> dict[str, float]:
+        """How much of the step was work, and how fast it was done; processes' counts together."""
+        seconds = time.monotonic() - self._step_started
+        positions, useful = sum(each.positions for each in counts), sum(each.useful for each in counts)
+        figures = {
+            "positions": positions,
+            "useful": useful / max(positions, 1),
+            "tokens_per_second": useful / seconds,
+        }
+        if torch.cuda.is_available():
+            figures["memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
+        peak = peak_flops()
+        if peak is not None:
+            patches = self._patches * sum(each.images for each in counts)
+            gone_through = {
+                "vision_tower": patches,
+                "projector": patches,
+                "language_model": useful,
+                "head": supervised,
+            }
+            flops = sum(self._flops[part] * count for part, count in gone_through.items())
+            figures["mfu"] = flops / seconds / (peak * self.args.world_size)
+        return figures
+
+    def _sample_losses(self) -> list[tuple[int, float, int]]:
+        """Of each sample of the step: its index, the sum of its losses, and how many they are."""
+        if not self._losses:
+            return []
+        index, losses = (torch.cat(parts).cpu() for parts in zip(*self._losses, strict=True))
+        samples, places, counts = index.unique(return_inverse=True, return_counts=True)
+        sums = torch.zeros(len(samples)).index_add_(0, places, losses)
+        return list(zip(samples.tolist(), sums.tolist(), counts.tolist(), strict=True))
+
+    def _mean_losses(self, rows: Iterable[tuple[int, float, int]]) -> dict[str, float]:
         """Mean loss of a step's supervised tokens, by response type and by source."""
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}
@@ -499,6 +647,22 @@ class StageTrainer(Trainer):
         return self._stop.requested
 
 
+@dataclass
+class _Counts:
+    """What a process computes in a step."""
+
+    positions: int = 0
+    useful: int = 0
+    """Positions that are no padding."""
+    images: int = 0
+
+    def add(self, useful: int, micro_batches: Sequence[dict[str, Any]]) -> None:
+        self.useful += useful
+        for micro_batch in micro_batches:
+            self.positions += micro_batch["input_ids"].numel()
+            self.images += len(micro_batch.get("pixel_values", ()))
+
+
 class _StepEnd(TrainerCallback):
     """What is decided between steps."""
 
@@ -524,11 +688,12 @@ def usable_sha256(prepared: Sequence[Prepared]) -> str:
 
 def out_of_memory(name: str, stage: StageConfig, error: Exception) -> InputError:
     """What to do about a GPU that is too small, in one line."""
+    lower = f"{name}.max_length (now {stage.max_length})"
+    if not stage.packing:
+        lower = f"{name}.micro_batch_size (now {stage.micro_batch_size}) or {lower}"
     return InputError(
-        f"{name}: the GPU's memory does not hold this stage ({str(error).split('. ')[0]}): lower "
-        f"{name}.micro_batch_size (now {stage.micro_batch_size}) or {name}.max_length (now "
-        f"{stage.max_length}), set {name}.gradient_checkpointing=true, or train less of it "
-        f"({name}.language_model=lora)"
+        f"{name}: the GPU's memory does not hold this stage ({str(error).split('. ')[0]}): lower {lower}, "
+        f"set {name}.gradient_checkpointing=true, or train less of it ({name}.language_model=lora)"
     )
 
 
@@ -553,7 +718,9 @@ def _arguments(stage: StageConfig, recipe: Recipe, folder: Path, samples: int) -
     cuda = torch.cuda.is_available()
     args = TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=stage.micro_batch_size,
+        # A process takes its share of a step at once, and the collator splits it into micro batches: this
+        # is set below, where the number of processes is known, for what reads it besides our data loader.
+        per_device_train_batch_size=1,
         learning_rate=stage.learning_rate,
         weight_decay=stage.weight_decay,
         max_grad_norm=stage.max_grad_norm,
@@ -579,8 +746,8 @@ def _arguments(stage: StageConfig, recipe: Recipe, folder: Path, samples: int) -
         dataloader_pin_memory=cuda,
     )
     args._n_gpu = min(args.n_gpu, 1)  # more than one is for several processes, never for DataParallel
-    args.gradient_accumulation_steps = accumulation(stage, args.world_size)
-    args.max_steps = total_steps(stage, samples, args.world_size)
+    args.per_device_train_batch_size = process_batch_size(stage, args.world_size)
+    args.max_steps = total_steps(stage, samples)
     # Guarded: 0.07 * 100 is a little more than 7.
     args.warmup_steps = math.ceil(stage.warmup_ratio * args.max_steps - 1e-9)
     return args
@@ -588,6 +755,16 @@ def _arguments(stage: StageConfig, recipe: Recipe, folder: Path, samples: int) -
 
 def _trackers(args: TrainingArguments, folder: Path, step: int) -> list[TrainerCallback]:
     return trackers(folder, step) if args.should_save else []
+
+
+def _allow_open_files() -> None:
+    """As many as the system lets us have: a tensor that another process read is an open file.
+
+    A step of 128 samples is over 200 tensors, and several steps wait; often 1,024 are allowed at first.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # not everywhere may it be as many as it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextlib.contextmanager

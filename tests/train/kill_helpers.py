@@ -152,17 +152,15 @@ def get_ready(
     )
     parts = set_trainable(model, stage, recipe.model.projector)
     data = InstructionData(prepared, encoder, store, processor.image_processor)
-    collator = Collator(processor.tokenizer.pad_token_id, image_size(processor))
+    collator = Collator(processor.tokenizer.pad_token_id, image_size(processor), stage)
     return Ready(name, stage, model, processor, data, collator, recipe, data_files, parts)
 
 
 def curve(out: Path) -> list[dict[str, Any]]:
     """The lines of log.jsonl without what a clock says."""
     lines = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    return [
-        {key: value for key, value in json.loads(line).items() if key not in ("seconds", "time")}
-        for line in lines
-    ]
+    clock = ("seconds", "time", "tokens_per_second", "memory_gb", "mfu")
+    return [{key: value for key, value in json.loads(line).items() if key not in clock} for line in lines]
 
 
 # Processes to kill

@@ -137,8 +137,8 @@ def test_a_stage_is_skipped_by_an_empty_override() -> None:
             "number, got 'fast'",
         ),
         (
-            "finetune.micro_batch_size=3",
-            "smoke.toml: finetune: global_batch_size 8 is no multiple of micro_batch_size 3",
+            "finetune.micro_batch_size=0",
+            "smoke.toml: finetune.micro_batch_size: Input should be greater than or equal to 1, got 0",
         ),
         (
             "align.language_model=full",

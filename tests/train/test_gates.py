@@ -19,7 +19,7 @@ from train.conversation import Encoder, get_format
 from train.dataset import DataFile, InstructionData, prepare, read_samples
 from train.images import ImageStore
 from train.model import build_model, features_per_image, image_size, load_processor
-from train.records import InputError
+from train.records import IGNORE_INDEX, InputError
 from train.stages import set_trainable
 
 STAGE = StageConfig(
@@ -114,7 +114,7 @@ def start(tmp_path: Path) -> Callable[..., Start]:
         assert left_out == []
         model = build_model(config, processor, precision="fp32", quantization="none", seed=1)
         set_trainable(model, stage, config.projector)
-        collator = Collator(processor.tokenizer.pad_token_id, image_size(processor))
+        collator = Collator(processor.tokenizer.pad_token_id, image_size(processor), stage)
         data = InstructionData(prepared, encoder, store, processor.image_processor)
         return Start(model, processor, encoder, data, collator, config, stage)
 
@@ -158,12 +158,41 @@ def test_the_batch_is_the_longest_readable_samples_with_an_image_among_them(
     start: Callable[..., Start],
 ) -> None:
     # The torn image's sample is the longest; its header reads, its pixels do not.
-    data = start().data
-    assert [example.index for example in gates.longest_examples(data, 2)] == [1, 0]
+    begin = start(packing=False)
+    data, stage = begin.data, begin.stage
+    assert [example.index for example in gates.longest_examples(data, stage)] == [1, 0]
     long_text = replace(data.prepared[2], length=500)
     data.prepared = [*data.prepared[:2], long_text, *data.prepared[3:]]
-    assert [example.index for example in gates.longest_examples(data, 2)] == [2, 1]
-    assert [example.index for example in gates.longest_examples(data, 1)] == [1]
+    assert [example.index for example in gates.longest_examples(data, stage)] == [2, 1]
+    alone = stage.model_copy(update={"micro_batch_size": 1})
+    assert [example.index for example in gates.longest_examples(data, alone)] == [1]
+
+
+def test_the_batch_is_a_row_filled_with_the_longest_readable_samples(start: Callable[..., Start]) -> None:
+    begin = start()
+    lengths = [each.length for each in begin.data.prepared]
+    assert lengths[1] > lengths[0] > lengths[2]
+    for room, expected in (
+        (sum(lengths[:3]), [1, 0, 2]),
+        (sum(lengths[:3]) - 1, [1, 0]),
+        (lengths[1] + lengths[2], [1, 2]),
+        (lengths[1], [1]),
+    ):
+        stage = begin.stage.model_copy(update={"max_length": room})
+        assert [example.index for example in gates.longest_examples(begin.data, stage)] == expected
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_the_batch_gate_says_what_went_through(start: Callable[..., Start], packing: bool) -> None:
+    begin = start(packing=packing)
+    examples = gates.longest_examples(begin.data, begin.stage)
+    lengths = [len(example.input_ids) for example in examples]
+    supervised = sum(int((example.labels != IGNORE_INDEX).sum()) for example in examples)
+    shape = f"1 × {sum(lengths)}" if packing else f"2 × {max(lengths)}"
+    assert (
+        f"{shape} positions of {len(examples)} samples, {supervised} supervised, loss "
+        in begin.gates()[-1].saw
+    )
 
 
 def test_packed_samples_that_see_each_other_are_refused(start: Callable[..., Start]) -> None:
@@ -178,7 +207,7 @@ def test_an_image_token_too_many_in_one_sample_and_too_few_in_another_is_refused
     start: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = start()
-    chosen = gates.longest_examples(begin.data, 2)
+    chosen = gates.longest_examples(begin.data, begin.stage)
     token = begin.model.config.image_token_id
     text = (chosen[0].input_ids != token).nonzero()[0]
     image = (chosen[1].input_ids == token).nonzero()[0]

@@ -210,6 +210,25 @@ def test_two_processes_train_as_one_does_and_go_on_exactly(root: Path, tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("packing", [True, False])
+def test_processes_without_a_sample_of_the_last_step_wait_for_those_with_one(
+    root: Path, tmp_path: Path, packing: bool
+) -> None:
+    """An epoch of 18 ends in a step of 2; rows, and so passes, differ in number besides."""
+    changes: dict[str, Any] = {"epochs": 2, "global_batch_size": 8, "max_length": 160, "packing": packing}
+    run_processes(1, root, tmp_path / "one", **changes)
+    run_processes(4, root, tmp_path / "four", **changes)
+    one, four = curve(tmp_path / "one"), curve(tmp_path / "four")
+    assert [line["samples"] for line in one] == [8, 16, 18, 26, 34, 36]
+    for alone, together in zip(one, four, strict=True):
+        assert together["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+        assert together["grad_norm"] == pytest.approx(alone["grad_norm"], rel=1e-3)
+        assert [together[key] for key in ("samples", "tokens")] == [
+            alone[key] for key in ("samples", "tokens")
+        ]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, BF16], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("kind", RUNS)
 def test_runs_killed_at_many_moments_end_as_the_one_that_was_not(

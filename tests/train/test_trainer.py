@@ -9,6 +9,7 @@ import json
 import math
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import weakref
@@ -25,11 +26,22 @@ from safetensors.torch import load_file
 from tests.train.kill_helpers import FILES, STAGES, Ready, curve, get_ready, write_files
 from train import logs
 from train.checkpoint import WEIGHTS, newest_complete, read_record
+from train.collate import Collator
 from train.config import StageConfig
 from train.dataset import DataFile, InstructionData, WeightedSampler
 from train.logs import ProgressLine, RunLog, cut_log
+from train.loss import token_losses
 from train.records import IGNORE_INDEX, InputError
-from train.trainer import StageResult, StageTrainer, StopRequest, _arguments, accumulation, total_steps
+from train.trainer import (
+    StageResult,
+    StageTrainer,
+    StepBatches,
+    StopRequest,
+    _arguments,
+    flops_per_position,
+    process_batch_size,
+    total_steps,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +59,18 @@ def refused(ready: Ready, out: Path) -> str:
     return text
 
 
-def train_some(ready: Ready, out: Path, batches: int) -> StageResult:
-    """Train until the stop that is asked for while the model reads its so-and-so-manieth batch."""
-    left = iter(range(batches - 1))
-    with StopRequest() as stop:
+def train_some(ready: Ready, out: Path, steps: int) -> StageResult:
+    """Train until the stop that is asked for in the middle of the so-and-so-manieth step."""
+    left = iter(range(steps - 1))
+    train_step = StageTrainer.training_step
+    with StopRequest() as stop, pytest.MonkeyPatch.context() as patch:
 
-        def count(*_: Any) -> None:
+        def count(*args: Any) -> Any:
             stop.requested |= next(left, None) is None
+            return train_step(*args)
 
-        handle = ready.model.register_forward_pre_hook(count)
-        result = ready.train(out, stop)
-    handle.remove()
-    return result
+        patch.setattr(StageTrainer, "training_step", count)
+        return ready.train(out, stop)
 
 
 def trainer_of(ready: Ready, out: Path) -> StageTrainer:
@@ -83,41 +95,71 @@ def trainer_of(ready: Ready, out: Path) -> StageTrainer:
 
 
 def plain_loss(ready: Ready, indices: list[int]) -> Any:
-    """transformers' own loss of a batch, with logits everywhere."""
-    batch = ready.collator([ready.data[index] for index in indices])
-    batch = {key: value for key, value in batch.items() if key not in ("sample_index", "problems")}
-    return ready.model(**batch).loss
+    """transformers' own loss of samples in one padded batch, with logits everywhere."""
+    stage = ready.stage.model_copy(update={"packing": False, "micro_batch_size": len(indices)})
+    padded = Collator(ready.collator.pad_token_id, ready.collator.image_size, stage)
+    # Apart, and weighed: the collator would not put samples with an image and without into one batch.
+    batches = padded([ready.data[index] for index in indices])["micro_batches"]
+    counts = [int((batch["labels"] != IGNORE_INDEX).sum()) for batch in batches]
+    losses = [
+        ready.model(**{key: value for key, value in batch.items() if key != "sample_index"}).loss
+        for batch in batches
+    ]
+    return sum(loss * count for loss, count in zip(losses, counts, strict=True)) / sum(counts)
 
 
 # The loss
 
 
-def test_the_loss_is_the_models_own(root: Path, tmp_path: Path) -> None:
-    ready = get_ready(root)
+def step_loss(trainer: StageTrainer, ready: Ready, indices: list[int]) -> Any:
+    """The loss of a step of these samples, and each parameter's gradient, or None."""
+    ready.model.zero_grad(set_to_none=True)
+    batch = ready.collator([ready.data[index] for index in indices])
+    items = trainer._get_num_items_in_batch([batch], torch.device("cpu"))
+    loss = trainer.training_step(ready.model, batch, items)
+    return loss, [p.grad for p in ready.model.parameters() if p.requires_grad]
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_the_loss_is_the_models_own(root: Path, tmp_path: Path, packing: bool) -> None:
+    ready = get_ready(root, packing=packing)
     trainer = trainer_of(ready, tmp_path)
     for indices in ([0, 1, 2, 3], [3, 7], [5]):
-        batch = ready.collator([ready.data[index] for index in indices])
-        ours, outputs = trainer.compute_loss(ready.model, batch, return_outputs=True)
+        ours, gradients = step_loss(trainer, ready, indices)
         theirs = plain_loss(ready, indices)
         assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
-        assert outputs.logits.shape[0] == int((batch["labels"] != IGNORE_INDEX).sum())
-        gradients = [
-            torch.autograd.grad(
-                loss, [p for p in ready.model.parameters() if p.requires_grad], allow_unused=True
-            )
-            for loss in (ours, theirs)
-        ]
-        for mine, other in zip(*gradients, strict=True):
+        trained = [p for p in ready.model.parameters() if p.requires_grad]
+        for mine, other in zip(
+            gradients, torch.autograd.grad(theirs, trained, allow_unused=True), strict=True
+        ):
             assert (mine is None) == (other is None)
             if mine is not None:
                 torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_batch_that_supervises_nothing_gives_zero_and_finite_gradients(root: Path, tmp_path: Path) -> None:
-    ready = get_ready(root)
+@pytest.mark.parametrize("packing", [True, False])
+def test_logits_are_computed_for_supervised_positions_alone(root: Path, packing: bool) -> None:
+    ready = get_ready(root, packing=packing)
+    seen: list[int] = []
+    ready.model.lm_head.register_forward_hook(
+        lambda module, inputs, logits: seen.append(logits[..., 0].numel())
+    )
+    examples = [ready.data[index] for index in range(4)]
+    for micro_batch in ready.collator(examples)["micro_batches"]:
+        token_losses(ready.model, micro_batch)
+    assert sum(seen) == sum(int((example.labels != IGNORE_INDEX).sum()) for example in examples)
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_a_batch_that_supervises_nothing_gives_zero_and_finite_gradients(
+    root: Path, tmp_path: Path, packing: bool
+) -> None:
+    ready = get_ready(root, packing=packing)
     trainer = trainer_of(ready, tmp_path)
-    batch = ready.collator([ready.data[0], ready.data[1]])
-    batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
+    examples = [ready.data[0], ready.data[1]]
+    for example in examples:
+        example.labels.fill_(IGNORE_INDEX)
+    (batch,) = ready.collator(examples)["micro_batches"]
     for items in (None, torch.tensor(0)):
         ready.model.zero_grad()
         loss = trainer.compute_loss(ready.model, batch, num_items_in_batch=items)
@@ -129,16 +171,34 @@ def test_a_batch_that_supervises_nothing_gives_zero_and_finite_gradients(root: P
 
 def test_the_loss_does_not_depend_on_how_a_step_is_split(root: Path, tmp_path: Path) -> None:
     """Answers differ in length, so a mean of the micro batches' means is another number."""
-    curves = {}
-    for micro in (1, 2, 4, 8):
-        out = tmp_path / str(micro)
-        get_ready(root, global_batch_size=8, micro_batch_size=micro, max_steps=5).train(out)
-        curves[micro] = curve(out)
-    for micro in (1, 2, 4):
-        for ours, whole in zip(curves[micro], curves[8], strict=True):
-            assert ours["loss"] == pytest.approx(whole["loss"], rel=1e-6 if whole["step"] == 1 else 1e-4)
-            assert ours["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-4)
-            assert ours["tokens"] == whole["tokens"]
+    ways: dict[str, dict[str, Any]] = {
+        "whole": {"packing": False, "micro_batch_size": 8},
+        **{f"padded, {n}": {"packing": False, "micro_batch_size": n} for n in (1, 2, 3)},
+        **{f"packed, {n}": {} for n in (160, 256, 1024)},
+    }
+    curves, passes = {}, {}
+    for way, changes in ways.items():
+        ready = get_ready(root, global_batch_size=8, max_steps=5, **changes)
+        if ready.stage.packing:
+            ready.collator.max_length = int(way.removeprefix("packed, "))
+            assert max(each.length for each in ready.data.prepared) < ready.collator.max_length
+        order = list(WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed))[:8]
+        passes[way] = len(ready.collator([ready.data[index] for index in order])["micro_batches"])
+        ready.train(tmp_path / way)
+        curves[way] = curve(tmp_path / way)
+    assert passes["packed, 1024"] == 1 and passes["padded, 1"] == 8
+    assert 1 < passes["packed, 256"] < passes["packed, 160"] < 8
+    for way, lines in curves.items():
+        for ours, whole in zip(lines, curves["whole"], strict=True):
+            assert ours["loss"] == pytest.approx(whole["loss"], rel=1e-6 if whole["step"] == 1 else 1e-4), way
+            assert ours["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-4), way
+            assert [ours[key] for key in ("samples", "tokens")] == [
+                whole[key] for key in ("samples", "tokens")
+            ]
+            kinds = {key for key in whole if key.startswith("loss/")}
+            assert {key: ours[key] for key in kinds} == pytest.approx(
+                {key: whole[key] for key in kinds}, rel=1e-3
+            )
 
 
 def test_losses_are_told_by_type_and_source_over_supervised_tokens(root: Path, tmp_path: Path) -> None:
@@ -170,7 +230,7 @@ def test_text_alone_trains(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "text.json"
     path.write_text(json.dumps([record for record in records if "image" not in record]))
     ready = get_ready(root, files=[DataFile(path)], global_batch_size=3, micro_batch_size=3, epochs=12)
-    assert "pixel_values" not in ready.collator([ready.data[0]])
+    assert "pixel_values" not in ready.collator([ready.data[0]])["micro_batches"][0]
     assert ready.train(tmp_path / "out").step == 12
     losses = [line["loss"] for line in curve(tmp_path / "out")]
     assert losses[-1] < 0.6 * losses[0]
@@ -187,31 +247,42 @@ def test_activation_checkpointing_changes_nothing(root: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("changes", "samples", "processes", "steps"),
+    ("changes", "samples", "steps"),
     [
-        ({"epochs": 1}, 18, 1, 5),
-        ({"epochs": 3}, 18, 1, 15),
-        ({"epochs": 0.5}, 18, 1, 3),
-        ({"epochs": 1.5}, 16, 1, 6),
-        ({"epochs": 3, "max_steps": 7}, 18, 1, 7),
-        ({"epochs": 1, "max_steps": 7}, 18, 1, 5),
-        ({"epochs": 1}, 18, 2, 5),
-        ({"epochs": 1}, 3, 1, 1),
+        ({"epochs": 1}, 18, 5),
+        ({"epochs": 3}, 18, 15),
+        ({"epochs": 0.5}, 18, 3),
+        ({"epochs": 1.5}, 16, 6),
+        ({"epochs": 3, "max_steps": 7}, 18, 7),
+        ({"epochs": 1, "max_steps": 7}, 18, 5),
+        ({"epochs": 1}, 3, 1),
     ],
 )
-def test_the_number_of_steps_is_known_in_advance(
-    changes: dict[str, Any], samples: int, processes: int, steps: int
-) -> None:
-    assert total_steps(STAGES["finetune"].model_copy(update=changes), samples, processes) == steps
+def test_the_number_of_steps_is_known_in_advance(changes: dict[str, Any], samples: int, steps: int) -> None:
+    assert total_steps(STAGES["finetune"].model_copy(update=changes), samples) == steps
 
 
-def test_batches_that_do_not_divide_over_the_processes_are_refused() -> None:
+def test_a_batch_that_does_not_divide_over_the_processes_is_refused() -> None:
     stage = STAGES["finetune"]
-    assert [accumulation(stage, processes) for processes in (1, 2)] == [2, 1]
-    with pytest.raises(
-        InputError, match="global_batch_size 4 is no multiple of micro_batch_size 2 times 3 proc"
-    ):
-        accumulation(stage, 3)
+    assert [process_batch_size(stage, processes) for processes in (1, 2, 4)] == [4, 2, 1]
+    with pytest.raises(InputError, match="global_batch_size 4 is no multiple of the 3 processes"):
+        process_batch_size(stage, 3)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_share_out_a_step_and_no_sample_comes_twice(root: Path, processes: int) -> None:
+    ready = get_ready(root)
+    sampler = WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed)
+    batches = StepBatches(sampler, 4, processes)
+    lists = list(batches)
+    assert len(lists) == len(batches) == 5 * processes
+    order = list(sampler)
+    for step in range(5):
+        shares = lists[step * processes : (step + 1) * processes]
+        assert sorted(itertools.chain(*shares)) == sorted(order[4 * step : 4 * step + 4])
+        sizes = [len(share) for share in shares]
+        assert max(sizes) - min(sizes) <= 1
+    assert lists[:processes] == [order[:4][process::processes] for process in range(processes)]
 
 
 def test_rates_warm_up_and_follow_a_cosine_a_group_each(root: Path, tmp_path: Path) -> None:
@@ -259,7 +330,7 @@ def test_resuming_reads_no_image_of_a_step_that_is_done(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready = get_ready(root)
-    stopped = train_some(ready, tmp_path, batches=13)
+    stopped = train_some(ready, tmp_path, steps=7)
     assert (stopped.step, stopped.interrupted) == (7, True)
     assert stopped.checkpoint == tmp_path / "finetune" / "checkpoint-7"
     asked: list[int] = []
@@ -278,6 +349,19 @@ def test_processes_that_read_images_change_nothing(root: Path, tmp_path: Path) -
     for workers in (0, 2):
         get_ready(root, recipe_settings={"workers": workers}, epochs=2).train(tmp_path / str(workers))
     assert curve(tmp_path / "2") == curve(tmp_path / "0")
+
+
+def test_reading_in_other_processes_asks_for_the_open_files_it_needs(root: Path, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = min(before[0], 256)
+    try:
+        for workers, expected in ((0, few), (1, before[1])):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (few, before[1]))
+            ready = get_ready(root, recipe_settings={"workers": workers})
+            trainer_of(ready, tmp_path).get_train_dataloader()
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (expected, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 # Checkpoints
@@ -299,7 +383,7 @@ def test_a_finished_stage_returns_at_once_with_its_weights(root: Path, tmp_path:
 
 
 def test_how_often_a_run_saves_may_change_and_what_it_is_may_not(root: Path, tmp_path: Path) -> None:
-    train_some(get_ready(root), tmp_path, batches=4)
+    train_some(get_ready(root), tmp_path, steps=2)
     newest = newest_complete(tmp_path / "finetune")
     assert newest is not None and newest.name == "checkpoint-2"
     text = refused(get_ready(root, learning_rate=1.0), tmp_path)
@@ -312,7 +396,7 @@ def test_how_often_a_run_saves_may_change_and_what_it_is_may_not(root: Path, tmp
 
 def test_a_run_is_not_continued_on_other_samples_than_it_had(root: Path, tmp_path: Path) -> None:
     """An image that went away makes another order: some samples would train twice, and others never."""
-    train_some(get_ready(root), tmp_path, batches=4)
+    train_some(get_ready(root), tmp_path, steps=2)
     fewer = get_ready(root)
     whole = list(fewer.data.prepared)
     fewer.data.prepared = whole[:3] + whole[4:]
@@ -327,7 +411,7 @@ def test_a_run_is_not_continued_on_other_samples_than_it_had(root: Path, tmp_pat
 
 def test_a_run_is_not_continued_beside_other_frozen_weights(root: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"language_model": "lora", "lora": {"rank": 2, "alpha": 4, "dropout": 0.0}}
-    train_some(get_ready(root, **changes), tmp_path, batches=4)
+    train_some(get_ready(root, **changes), tmp_path, steps=2)
     other = get_ready(root, **changes)
     with torch.no_grad():
         other.model.lm_head.weight[0, 0] += 1
@@ -341,8 +425,10 @@ def test_a_run_is_not_continued_beside_other_frozen_weights(root: Path, tmp_path
 
 def test_a_run_that_does_not_fit_goes_on_in_smaller_micro_batches(root: Path, tmp_path: Path) -> None:
     get_ready(root).train(tmp_path / "whole")
-    train_some(get_ready(root), tmp_path / "changed", batches=13)
-    get_ready(root, micro_batch_size=1, gradient_checkpointing=True).train(tmp_path / "changed")
+    train_some(get_ready(root), tmp_path / "changed", steps=7)
+    get_ready(root, packing=False, micro_batch_size=1, gradient_checkpointing=True).train(
+        tmp_path / "changed"
+    )
     for ours, whole in zip(curve(tmp_path / "changed"), curve(tmp_path / "whole"), strict=True):
         assert ours["loss"] == pytest.approx(whole["loss"], rel=1e-4)
         assert (ours["samples"], ours["tokens"]) == (whole["samples"], whole["tokens"])
@@ -351,7 +437,7 @@ def test_a_run_that_does_not_fit_goes_on_in_smaller_micro_batches(root: Path, tm
 def test_memory_that_runs_out_is_one_line_that_says_what_to_lower(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ready = get_ready(root)
+    ready = get_ready(root, packing=False)
 
     def run_out(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has")
@@ -402,7 +488,7 @@ def test_bf16_with_activation_checkpointing_goes_on_exactly(root: Path, tmp_path
         "max_steps": 6,
     }
     get_ready(root, **changes).train(tmp_path / "whole")
-    stopped = train_some(get_ready(root, **changes), tmp_path / "stopped", batches=6)
+    stopped = train_some(get_ready(root, **changes), tmp_path / "stopped", steps=3)
     assert stopped.step == 3
     done = get_ready(root, **changes).train(tmp_path / "stopped")
     assert done.checkpoint is not None
@@ -600,6 +686,49 @@ def test_progress_moves_in_a_terminal_and_leaves_it_as_it_was() -> None:
     assert "3/4 loss 2.5000  lr 1.00e-03" in shown
     hide, show = "\x1b[?25l", "\x1b[?25h"
     assert shown.count(hide) == shown.count(show) == 1
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_a_line_says_how_much_of_the_step_was_work(root: Path, tmp_path: Path, packing: bool) -> None:
+    ready = get_ready(root, max_steps=2, packing=packing)
+    order = list(WeightedSampler(ready.data.prepared, ready.data_files, ready.recipe.seed))
+    ready.train(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    for line, start in zip(lines, (0, 4), strict=True):
+        indices = order[start : start + 4]
+        useful = sum(ready.data.prepared[index].length for index in indices)
+        batch = ready.collator([ready.data[index] for index in indices])
+        positions = sum(micro_batch["input_ids"].numel() for micro_batch in batch["micro_batches"])
+        assert (line["positions"], line["useful"]) == (positions, pytest.approx(useful / positions))
+        assert (line["useful"] == 1.0) == packing
+        assert useful / line["seconds"] < line["tokens_per_second"] < math.inf
+        assert ("memory_gb" in line) == torch.cuda.is_available()
+
+
+def test_operations_are_those_of_the_weights_that_multiply(root: Path) -> None:
+    # Tower: 24 wide, 40 inside, 3 layers, patches of 8 x 8 x 3. Language model: 64 wide, 128 inside, 2
+    # layers, 4 heads of 16, and 2 of keys and values.
+    tower = 24 * 8 * 8 * 3 + 3 * (4 * 24 * 24 + 2 * 24 * 40)
+    projector = 24 * 64 + 64 * 64
+    language_model = 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128)
+    ready = get_ready(root)
+    head = ready.model.config.text_config.vocab_size * 64
+    assert flops_per_position(ready.model) == {
+        "vision_tower": 2 * tower,
+        "projector": 6 * projector,
+        "language_model": 6 * language_model,
+        "head": 6 * head,
+    }
+    assert flops_per_position(get_ready(root, "align").model) == {
+        "vision_tower": 2 * tower,
+        "projector": 6 * projector,
+        "language_model": 4 * language_model,
+        "head": 4 * head,
+    }
+    adapted = get_ready(root, language_model="lora", lora={"rank": 4, "alpha": 8, "dropout": 0}).model
+    # Adapters of rank 4 on q, k, v, o and the three of the MLP: in + out each.
+    adapters = 2 * 4 * ((64 + 64) * 2 + (64 + 32) * 2 + (64 + 128) * 3)
+    assert flops_per_position(adapted)["language_model"] == 4 * language_model + 6 * adapters
 
 
 def test_tensorboard_has_the_curve_of_the_stage(root: Path, tmp_path: Path) -> None:
