@@ -163,7 +163,11 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         recipe = Recipe.model_validate(tables)
     except ValidationError as error:
-        raise InputError(f"{path.name}: {_first_problem(error)}") from None
+        key, problem = _first_problem(error)
+        # What the command line gave is not the file's fault.
+        given = [text for text in overrides if text.partition("=")[0] == key]
+        where = given[-1] if given else f"{path.name}: {key}" if key else path.name
+        raise InputError(f"{where}: {problem}") from None
     return recipe.model_copy(update={"model": _located(recipe.model)})
 
 
@@ -182,7 +186,15 @@ def resolve_tiny(model: ModelConfig, run_folder: Path) -> ModelConfig:
 def differences(ours: Recipe, theirs: Recipe) -> list[str]:
     """The keys in which two recipes differ, as `key: ours, theirs`, but for what may change between runs."""
     mine, other = dict(_flatten(ours.model_dump())), dict(_flatten(theirs.model_dump()))
-    return [
+    found = []
+    for stage in ("align", "finetune"):
+        here, there = (getattr(recipe, stage) is not None for recipe in (ours, theirs))
+        if here != there:
+            found.append(f"{stage}: {'a' if here else 'no'} stage here, {'one' if there else 'none'} there")
+            for tables in (mine, other):
+                for key in [key for key in tables if key.split(".")[0] == stage]:
+                    del tables[key]
+    return found + [
         f"{key}: {mine.get(key)} here, {other.get(key)} there"
         for key in sorted({*mine, *other})
         if mine.get(key) != other.get(key) and key.rpartition(".")[2] not in _FREE
@@ -235,19 +247,20 @@ def _apply(tables: dict[str, Any], override: str) -> None:
         table[last] = text
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError) -> tuple[str, str]:
+    """The key at fault, and what is wrong with it."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = _keys_beside(problem["loc"])
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.7)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-        return f"unknown key {key}; {hint}"
+        return key, f"unknown key; {hint}"
     if problem["type"] == "missing":
-        return f"{key} is missing"
+        return key, "is missing"
     message = problem["msg"].removeprefix("Value error, ")
     given = "" if isinstance(problem["input"], dict) else f", got {problem['input']!r}"
-    return f"{key}: {message}{given}" if key else message
+    return key, message + given
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -125,20 +125,20 @@ def test_a_stage_is_skipped_by_an_empty_override() -> None:
     [
         (
             "finetune.learing_rate=1",
-            "smoke.toml: unknown key finetune.learing_rate; did you mean learning_rate?",
+            "finetune.learing_rate=1: unknown key; did you mean learning_rate?",
         ),
         (
             "models.projector=linear",
-            "smoke.toml: unknown key models; did you mean model?",
+            "smoke.toml: models: unknown key; did you mean model?",
         ),
         (
             "finetune.learning_rate=fast",
-            "smoke.toml: finetune.learning_rate: Input should be a valid number, unable to parse string as a "
+            "finetune.learning_rate=fast: Input should be a valid number, unable to parse string as a "
             "number, got 'fast'",
         ),
         (
             "finetune.micro_batch_size=0",
-            "smoke.toml: finetune.micro_batch_size: Input should be greater than or equal to 1, got 0",
+            "finetune.micro_batch_size=0: Input should be greater than or equal to 1, got 0",
         ),
         (
             "align.language_model=full",
@@ -151,7 +151,7 @@ def test_a_stage_is_skipped_by_an_empty_override() -> None:
         ),
         ("seed", "'seed': an override is key=value, such as finetune.learning_rate=1e-5"),
         ("seed.of.it=1", "'seed.of.it=1': seed is a value, not a table"),
-        ("finetune.learning_rate=", "smoke.toml: finetune.learning_rate is missing"),
+        ("finetune.learning_rate=", "finetune.learning_rate=: is missing"),
     ],
 )
 def test_a_wrong_override_is_refused_in_one_line(override: str, message: str) -> None:
@@ -187,5 +187,6 @@ def test_differences_name_what_decides_a_run_and_nothing_else() -> None:
     named = differences(ours, theirs)
     assert "seed: 42 here, 1 there" in named
     assert not any("workers" in line or "save_steps" in line for line in named)
-    assert any(line.startswith("align.learning_rate: 0.001 here") for line in named)
+    assert "align: a stage here, none there" in named
+    assert not any(line.startswith("align.") for line in named)
     assert differences(ours, Recipe.model_validate(ours.model_dump())) == []

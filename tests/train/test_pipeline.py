@@ -465,7 +465,7 @@ def test_the_command_line_says_errors_in_one_line_and_exits_with_2(tmp_path: Pat
     )
     assert (done.returncode, done.stdout) == (2, "")
     known = ", ".join(StageConfig.model_fields)
-    assert done.stderr == f"error: smoke.toml: unknown key finetune.lr; known are {known}\n"
+    assert done.stderr == f"error: finetune.lr=1: unknown key; known are {known}\n"
 
 
 # Data, whoever made it

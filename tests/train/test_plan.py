@@ -527,7 +527,7 @@ def test_gpu_hours_come_from_the_given_rate_or_an_earlier_runs_log(world: World)
     [
         ((), {"data": ()}, "--data is missing: recipe .* has the stage finetune"),
         ((), {"images": None}, "--align-images is missing: .*captions.json has images"),
-        (("finetune.lerning_rate=1",), {}, "unknown key finetune.lerning_rate; did you mean"),
+        (("finetune.lerning_rate=1",), {}, "unknown key; did you mean"),
         (("finetune.max_length=4096",), {}, "finetune.max_length is 4096, but .* has a context of 512"),
         (("model.feature_layer=-9",), {}, "feature_layer -9: .* has 3 layers"),
         ((), {"gpus": 3}, "global_batch_size 2 is no multiple of the 3 processes"),
