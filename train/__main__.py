@@ -25,34 +25,40 @@ app = typer.Typer(
 # torch and transformers take seconds to import, so commands import what they need: --help is at once.
 
 
+RecipeName = Annotated[
+    str, typer.Option(metavar="NAME", help=f"{', '.join(recipe_names())}; or a .toml file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys to change: finetune.learning_rate=1e-5"),
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:WEIGHT]", help="LLaVA JSON for the finetune stage; may be given several times."
+    ),
+]
+Images = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Its images: a folder, with or without tar shards.")
+]
+AlignData = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE[:WEIGHT]", help="LLaVA JSON for the align stage; may be given several times."),
+]
+AlignImages = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Its images.  [default: those of --images]")
+]
+
+
 @app.command()
 def run(
-    recipe: Annotated[
-        str, typer.Option(metavar="NAME", help=f"{', '.join(recipe_names())}; or a .toml file.")
-    ],
+    recipe: RecipeName,
     out: Annotated[Path, typer.Option(metavar="DIR", help="An empty folder, or that of a run to continue.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys to change: finetune.learning_rate=1e-5"),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE[:WEIGHT]", help="LLaVA JSON for the finetune stage; may be given several times."
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its images: a folder, with or without tar shards.")
-    ] = None,
-    align_data: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE[:WEIGHT]", help="LLaVA JSON for the align stage; may be given several times."
-        ),
-    ] = None,
-    align_images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its images.  [default: those of --images]")
-    ] = None,
+    overrides: Overrides = None,
+    data: Data = None,
+    images: Images = None,
+    align_data: AlignData = None,
+    align_images: AlignImages = None,
 ) -> None:
     """Train the stages of a recipe and export the result; the same command continues a stopped run."""
     from train import pipeline
@@ -74,31 +80,12 @@ def run(
 
 @app.command()
 def plan(
-    recipe: Annotated[
-        str, typer.Option(metavar="NAME", help=f"{', '.join(recipe_names())}; or a .toml file.")
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys to change, as for run."),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE[:WEIGHT]", help="LLaVA JSON for the finetune stage; may be given several times."
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its images: a folder, with or without tar shards.")
-    ] = None,
-    align_data: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE[:WEIGHT]", help="LLaVA JSON for the align stage; may be given several times."
-        ),
-    ] = None,
-    align_images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its images.  [default: those of --images]")
-    ] = None,
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    data: Data = None,
+    images: Images = None,
+    align_data: AlignData = None,
+    align_images: AlignImages = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Not looked at: taken so that a run's options can be given."),
