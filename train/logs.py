@@ -63,12 +63,17 @@ class RunLog(TrainerCallback):
 
     A line has `stage`, `step`, `epoch`, `loss`, `loss/type/…`, `loss/source/…` (of the step's supervised
     tokens), `lr/…` a parameter group, `grad_norm`, `samples` and `tokens` (trained on so far; tokens are
-    supervised ones), `seconds` (of training so far) and `time` (UTC).
+    supervised ones), `seconds` (of training so far), `seconds_left` (at the pace since this start) and
+    `time` (UTC).
     """
 
     def __init__(self, path: Path, stage: str) -> None:
         self._path = path
         self._stage = stage
+        self._pace = _Pace()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._pace = _Pace(state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
         if not state.is_world_process_zero or "loss" not in logs:
@@ -77,6 +82,7 @@ class RunLog(TrainerCallback):
             "stage": self._stage,
             "step": state.global_step,
             **logs,
+            "seconds_left": round(self._pace.seconds_left(state), 1),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         with self._path.open("a", encoding="utf-8") as file:
@@ -91,12 +97,12 @@ class ProgressLine(TrainerCallback):
         self._console = console or Console(highlight=False, soft_wrap=True, emoji=False)
         self._progress: Progress | None = None
         self._task: Any = None
-        self._first_step = 0
-        self._started = self._said = 0.0
+        self._pace = _Pace()
+        self._said = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._first_step = state.global_step
-        self._started = self._said = time.monotonic()
+        self._pace = _Pace(state.global_step)
+        self._said = self._pace.started
         if not state.is_world_process_zero or not self._console.is_terminal:
             return
         self._progress = Progress(
@@ -117,6 +123,10 @@ class ProgressLine(TrainerCallback):
             return
         rate = max(value for key, value in logs.items() if key.startswith("lr/"))
         figures = f"loss {logs['loss']:.4f}  lr {rate:.2e}"
+        if "tokens_per_second" in logs:
+            figures += f"  {logs['tokens_per_second']:,.0f} tokens/s"
+        if "mfu" in logs:
+            figures += f"  MFU {logs['mfu']:.0%}"
         if self._progress is not None:
             self._progress.update(self._task, completed=state.global_step, figures=figures)
             return
@@ -124,8 +134,7 @@ class ProgressLine(TrainerCallback):
         if now - self._said < _PLAIN_EVERY_S and state.global_step < state.max_steps:
             return
         self._said = now
-        a_step = (now - self._started) / max(state.global_step - self._first_step, 1)
-        left = _duration(a_step * (state.max_steps - state.global_step))
+        left = _duration(self._pace.seconds_left(state))
         self._console.print(
             escape(f"  {self._stage} {state.global_step}/{state.max_steps}  {figures}  {left} left")
         )
@@ -135,6 +144,18 @@ class ProgressLine(TrainerCallback):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+
+class _Pace:
+    """How long the steps since a start of the run took, and so those that are left."""
+
+    def __init__(self, first_step: int = 0) -> None:
+        self.started = time.monotonic()
+        self._first_step = first_step
+
+    def seconds_left(self, state: Any) -> float:
+        a_step = (time.monotonic() - self.started) / max(state.global_step - self._first_step, 1)
+        return a_step * (state.max_steps - state.global_step)
 
 
 def trackers(folder: Path, step: int) -> list[TrainerCallback]:

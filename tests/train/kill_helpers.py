@@ -159,7 +159,7 @@ def get_ready(
 def curve(out: Path) -> list[dict[str, Any]]:
     """The lines of log.jsonl without what a clock says."""
     lines = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    clock = ("seconds", "time", "tokens_per_second", "memory_gb", "mfu")
+    clock = ("seconds", "seconds_left", "time", "tokens_per_second", "memory_gb", "mfu")
     return [{key: value for key, value in json.loads(line).items() if key not in clock} for line in lines]
 
 

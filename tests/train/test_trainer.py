@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -643,34 +644,57 @@ def test_a_resumed_log_has_each_step_once(
     assert [item.name for item in tmp_path.iterdir()] == ["log.jsonl"]
 
 
-def test_every_line_is_on_disk_before_the_next_step(tmp_path: Path) -> None:
+def test_every_line_is_on_disk_before_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock = iter([100.0, 100.0, 104.0, 108.0])  # made, began, a line each
+    monkeypatch.setattr(
+        logs,
+        "time",
+        SimpleNamespace(monotonic=lambda: next(clock), strftime=time.strftime, gmtime=time.gmtime),
+    )
     log = RunLog(tmp_path / "log.jsonl", "align")
+    log.on_train_begin(None, SimpleNamespace(global_step=0), None)
     for step in (1, 2):
-        state = SimpleNamespace(is_world_process_zero=True, global_step=step)
+        state = SimpleNamespace(is_world_process_zero=True, global_step=step, max_steps=3)
         log.on_log(None, state, None, {"loss": 0.5, "loss/type/detail": 0.25})
         lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
         assert len(lines) == step
         assert lines[-1].pop("time").endswith("Z")
-        assert lines[-1] == {"stage": "align", "step": step, "loss": 0.5, "loss/type/detail": 0.25}
+        assert lines[-1] == {
+            "stage": "align",
+            "step": step,
+            "loss": 0.5,
+            "loss/type/detail": 0.25,
+            "seconds_left": {1: 8.0, 2: 4.0}[step],
+        }
     other = SimpleNamespace(is_world_process_zero=False, global_step=3)
     log.on_log(None, other, None, {"loss": 0.5})
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
 
 
+SHOWN = {
+    "loss": 2.5,
+    "lr/projector": 1e-3,
+    "lr/language_model": 2e-5,
+    "tokens_per_second": 12345.6,
+    "mfu": 0.4512,
+}
+
+
 def test_progress_is_plain_lines_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = iter([0.0, 4.0, 11.0, 12.0, 16.0])
+    # Made, began, then a line's own time and, where one is said, that of its pace.
+    clock = iter([0.0, 0.0, 4.0, 11.0, 11.0, 12.0, 16.0, 16.0])
     monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     line = ProgressLine("align", Console(file=sys.stdout, width=200, highlight=False))
     state = SimpleNamespace(is_world_process_zero=True, global_step=0, max_steps=4)
     line.on_train_begin(None, state, None)
     for state.global_step in (1, 2, 3, 4):
-        line.on_log(None, state, None, {"loss": 2.5, "lr/projector": 1e-3, "lr/language_model": 2e-5})
+        line.on_log(None, state, None, SHOWN)
     line.close()
     assert capsys.readouterr().out.splitlines() == [
-        "  align 2/4  loss 2.5000  lr 1.00e-03  11 s left",
-        "  align 4/4  loss 2.5000  lr 1.00e-03  0 s left",
+        "  align 2/4  loss 2.5000  lr 1.00e-03  12,346 tokens/s  MFU 45%  11 s left",
+        "  align 4/4  loss 2.5000  lr 1.00e-03  12,346 tokens/s  MFU 45%  0 s left",
     ]
 
 
