@@ -7,7 +7,7 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ import typer
 from datagen import finishing, pipeline, planning, terminal
 from datagen.asking import Interrupted
 from datagen.audit import AuditConfig, write_audit
-from datagen.config import RunConfig, check_config, check_out
+from datagen.config import RunConfig, check_config, check_out, check_writable
 from datagen.ledger import FILE_NAME, Ledger
 from datagen.prompting import DEFAULT_PACK, find_pack, load_pack
 from datagen.records import InputError
@@ -192,6 +192,7 @@ OutOption = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder to write to: new, empty, or an earlier run to continue.")
 ]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The --out folder of a run.")]
+NewFolderOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to: new or empty.")]
 
 
 @_command
@@ -406,6 +407,135 @@ def programs(
     terminal.say_programs(
         [(each.response_type, each.name, weight, each.about) for each, weight in weights.items()], loaded.name
     )
+
+
+@_command
+def fetch_coco(
+    split: Annotated[
+        Literal["val2017", "train2017"],
+        typer.Option(help="Whose images; the annotations come in one archive for both."),
+    ],
+    images: Annotated[
+        bool,
+        typer.Option("--images", help="The split's images too: 0.8 GB for val2017, 19 GB for train2017."),
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for COCO; may hold other splits already.")
+    ] = Path("out/coco"),
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A mirror, laid out as the official server.  [default: http://images.cocodataset.org]",
+        ),
+    ] = None,
+) -> None:
+    """Download COCO 2017: the annotations and, with --images, a split's images.
+
+    Checked against known checksums and unpacked. Stop it at any time; the same command continues.
+    """
+    from datagen import fetch_coco as coco  # brings an HTTP client, which no other command needs at once
+
+    address = coco.check_address(base_url or coco.OFFICIAL)
+    check_writable(out)
+    archives = coco.archives_of(split, images=images)
+    lacking = coco.lacking(archives, out)
+    if lacking:
+        room = coco.check_room(lacking, out)
+        terminal.say_download([(each.name, each.size) for each in lacking], out, room.needed, room.free)
+        try:
+            with terminal.DownloadWatcher() as watcher, pipeline.folders_made(out):
+                coco.fetch(lacking, out, address, watcher)
+        except KeyboardInterrupt:
+            terminal.say_error("interrupted; what was downloaded is kept: run the same command to continue")
+            sys.exit(EXIT_INTERRUPTED)
+    terminal.say_coco([(each.folder, each.files) for each in archives], out, split, is_new=bool(lacking))
+
+
+@_command
+def convert(
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="One of those above.")],
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH...", help="What was exported.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Image folder, searched with all below it.  [default for yolo: its own]"
+        ),
+    ] = None,
+    out: NewFolderOption = Path("out/converted"),
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="For yolo: train, val or test; may be given several times.  [default: train]"
+        ),
+    ] = None,
+) -> None:
+    """Turn annotations of other tools into COCO captions and instances files.
+
+    \b
+    yolo          Ultralytics YOLO: data.yaml
+    voc           Pascal VOC: XML files, or their folder
+    labelme       LabelMe: JSON files, or their folder
+    cvat          CVAT for images 1.1: annotations.xml
+    label-studio  Label Studio's JSON export: boxes, and free text as captions
+    csv           a table with a box a row
+    captions      a table with a caption a row
+    reports       a folder with a text file an image, or a table with a report a row
+    metadata      the images' own XMP, IPTC, EXIF or PNG text as captions; no PATH
+
+    What cannot be used is left out, counted, and named in left_out.jsonl. docs/converting.md has the
+    forms in full.
+    """
+    from datagen import convert as converting
+    from datagen.convert.summary import summary
+
+    with _or_nothing_written(), terminal.RunWatcher() as watcher:
+        watcher.begins("converting", None)
+        converted = converting.convert(format_, paths or [], images, out, split or [])
+    typer.echo("\n".join(summary(converted, out)))
+
+
+@_command
+def caption_list(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="TSV, CSV, JSON, JSON lines or Parquet: captions and images."),
+    ],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Image folder, searched with all below it.")],
+    out: NewFolderOption = Path("out/alignment"),
+    concept_balanced: Annotated[
+        bool,
+        typer.Option(
+            "--concept-balanced",
+            help="Keep a set with even concepts, as LLaVA kept 595 thousand pairs of CC3M's 3 million.",
+        ),
+    ] = False,
+    pack: Annotated[
+        str, typer.Option(metavar="PACK", help="Whose instructions: a shipped pack's name, or a folder.")
+    ] = DEFAULT_PACK,
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides every random choice.")] = 0,
+) -> None:
+    """Turn image-caption lists, such as CC3M's and LAION's, into a stage-1 alignment set.
+
+    What cannot be used is left out, counted, and named in left_out.jsonl.
+    """
+    from datagen import caption_lists
+
+    with _or_nothing_written(), terminal.RunWatcher() as watcher:
+        aligned = caption_lists.align(
+            files, images, out, watcher, pack=pack, seed=seed, concept_balanced=concept_balanced
+        )
+    typer.echo("\n".join(caption_lists.summary(aligned, images, out)))
+
+
+@contextlib.contextmanager
+def _or_nothing_written() -> Iterator[None]:
+    """For commands that write all or nothing: Ctrl-C leaves nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        terminal.say_error("interrupted: nothing was written")
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _exit(ran: pipeline.Ran) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
 import time
 from collections import Counter
@@ -15,11 +17,13 @@ from typing import Self
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 from datagen.asking import Tally
@@ -212,6 +216,89 @@ class RunWatcher:
             _err.print("stopping: batches go on at the endpoint; the same command collects them")
         else:
             _err.print("stopping: waiting for what is in flight (Ctrl-C again does not wait)")
+
+
+class DownloadWatcher:
+    """Shows how a download goes, in bytes: a bar in a terminal; in a log, a line now and then, at a tenth."""
+
+    def __init__(self) -> None:
+        self._step, self._size, self._tenths, self._said_at = "", 0, 0, 0.0
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=_err,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        if _err.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Stopping one that was never started prints an empty line.
+        if self._bar.live.is_started:
+            self._bar.stop()
+
+    def begins(self, step: str, size: int, done: int) -> None:
+        self._step, self._size, self._tenths = step, size, done * 10 // max(1, size)
+        self._said_at = time.monotonic()
+        self._bar.reset(self._task, description=step, total=size, completed=done)
+        if not _err.is_terminal:
+            _err.print(f"{step}, {_amount(size)}" + (f": {_amount(done)} of it are here" if done else ""))
+
+    def at(self, done: int) -> None:
+        self._bar.update(self._task, completed=done)
+        tenths = done * 10 // max(1, self._size)
+        if _err.is_terminal or tenths <= self._tenths:
+            return
+        self._tenths, now = tenths, time.monotonic()
+        if now - self._said_at > _SILENCE_SECONDS:
+            self._said_at = now
+            _err.print(f"{self._step}: {tenths * 10} %")
+
+    def waits(self, why: str, seconds: float) -> None:
+        _err.print(f"{_plain(why)}: going on in {seconds:.0f} s")
+
+
+def say_download(archives: Sequence[tuple[str, int]], out: Path, needed: int, free: int) -> None:
+    """Name and bytes of each archive; the room that is needed, and that there is."""
+    listed = ", ".join(f"{name} ({_amount(size)})" for name, size in archives)
+    _out.print(f"To download into {_plain(str(out))}: {listed}")
+    _out.print(f"Room needed at one time: at most {_amount(needed)}; free: {_amount(free)}")
+
+
+def say_coco(folders: Sequence[tuple[str, int]], out: Path, split: str, *, is_new: bool) -> None:
+    """Name and number of files of each folder; and what to do next with a split's files."""
+    listed = ", ".join(f"{name}/ ({files:,} files)" for name, files in folders)
+    _out.print(f"{'In' if is_new else 'Nothing to do: in'} {_plain(str(out))} there are {listed}")
+    annotations = out / "annotations"
+    given = {
+        "captions": annotations / f"captions_{split}.json",
+        "instances": annotations / f"instances_{split}.json",
+        "images": out / split if any(name == split for name, _ in folders) else None,
+        "out": Path("out") / split,
+    }
+    paths = {option: str(path) for option, path in given.items() if path is not None}
+    if all(re.fullmatch(r"[\w./+-]+", path) for path in paths.values()):
+        command = "make data " + " ".join(f"{option.upper()}={path}" for option, path in paths.items())
+    else:  # make takes a space for the next file
+        flags = " ".join(f"--{option} {shlex.quote(path)}" for option, path in paths.items())
+        command = f"python -m datagen run {flags}"
+    _out.print()
+    _out.print(f"Next: {_plain(command)}")
+
+
+def _amount(size: int) -> str:
+    """Bytes, for a person; in powers of ten, as rich shows them."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def say_cancelled(batches: int) -> None:

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure: no timing decides a test.
+settings.register_profile("vitkit", deadline=None)
+settings.load_profile("vitkit")
 
 # Other people's libraries are not to look for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
