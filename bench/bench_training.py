@@ -2,6 +2,7 @@
 
     python -m venv --system-site-packages TRL && TRL/bin/pip install trl
     python bench/bench_training.py [--trl TRL/bin/python] [--repeats 3] [--width 128] [--layers 2] …
+    python bench/bench_training.py --loading      how fast one core reads samples; trains nothing
 
 The same random LLaVA (full fine-tuning of projector and language model in float32, AdamW), the same
 samples in the same order, the same samples a step, one thread, no worker processes. Samples have
@@ -11,8 +12,8 @@ contender runs in a process of its own, repeats interleaved. Timed are the steps
 reading images to the optimizer's step, by CPU time, which a shared machine disturbs less than the
 clock. Useful tokens are the samples' own positions, without padding.
 
-- packed, padded: ours, with `packing` on and off. packed_sdpa is packed without attention by sample
-  (`train/attention.py`), under transformers' mask.
+- packed, padded: ours, with `packing` on and off. packed_compiled is packed with `torch_compile`.
+  packed_sdpa is packed under transformers' mask, the others by sample (`train/attention.py`).
 - plain: transformers' Trainer with the model's own loss, samples padded in the order they come. Images
   and tokens are prepared by our code, so what differs is the batch and the loss.
 - trl: `SFTTrainer` on messages and images, with `assistant_only_loss` (its default is to train on
@@ -40,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
-OURS = ("packed", "packed_sdpa", "padded")
+OURS = ("packed", "packed_compiled", "packed_sdpa", "padded")
 OTHERS = ("plain", "trl")
 AIM = 1.5
 IMAGE_SHARE = 15 / 16
@@ -134,26 +135,14 @@ def write_world(folder: Path, width: int, layers: int, samples: int) -> None:
     )
 
 
-# One contender, in a process of its own.
-
-
-def measure(contender: str, folder: Path, batch: int, micro: int) -> dict[str, Any]:
-    import torch
-    from transformers import Trainer, TrainerCallback, TrainingArguments
-
-    from train.attention import attend_by_sample
-    from train.collate import Collator
+def read_world(folder: Path, batch: int, micro: int, packing: bool) -> tuple[Any, Any, Any, Any, Any]:
+    """Stage, recipe, processor, samples and their files, as `train run` has them."""
     from train.config import ModelConfig, Recipe, StageConfig
     from train.conversation import Encoder, get_format
-    from train.dataset import DataFile, InstructionData, WeightedSampler, prepare, read_samples
+    from train.dataset import DataFile, InstructionData, prepare, read_samples
     from train.images import ImageStore
-    from train.logs import quiet
-    from train.model import build_model, features_per_image, image_size, load_processor
-    from train.stages import set_trainable
-    from train.trainer import StageTrainer, StopRequest, _arguments
+    from train.model import features_per_image, load_processor
 
-    torch.set_num_threads(1)
-    quiet()
     stage = StageConfig(
         format="vicuna_v1",
         learning_rate=1e-4,
@@ -162,7 +151,7 @@ def measure(contender: str, folder: Path, batch: int, micro: int) -> dict[str, A
         max_length=MAX_LENGTH,
         precision="fp32",
         gradient_checkpointing=False,
-        packing=contender != "padded",
+        packing=packing,
     )
     config = ModelConfig(
         language_model=str(folder / "language_model"), vision_tower=str(folder / "vision_tower")
@@ -184,10 +173,34 @@ def measure(contender: str, folder: Path, batch: int, micro: int) -> dict[str, A
     )
     assert not left_out and not any(each.dropped_turns for each in prepared)
     data = InstructionData(prepared, encoder, store, processor.image_processor)
+    return stage, recipe, processor, data, files
+
+
+# One contender, in a process of its own.
+
+
+def measure(contender: str, folder: Path, batch: int, micro: int) -> dict[str, Any]:
+    import torch
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    from train.attention import attend_by_sample
+    from train.collate import Collator
+    from train.dataset import WeightedSampler
+    from train.kernels import speed_up
+    from train.logs import quiet
+    from train.model import build_model, image_size
+    from train.stages import set_trainable
+    from train.trainer import StageTrainer, StopRequest, _arguments
+
+    torch.set_num_threads(1)
+    quiet()
+    stage, recipe, processor, data, files = read_world(folder, batch, micro, packing=contender != "padded")
+    config, prepared = recipe.model, data.prepared
     model = build_model(config, processor, precision="fp32", quantization="none", seed=1)
     set_trainable(model, stage, config.projector)
-    if contender == "packed":
+    if contender in OURS and contender != "packed_sdpa":
         assert attend_by_sample(model, stage.max_length)
+        speed_up(model, stage.model_copy(update={"torch_compile": contender == "packed_compiled"}))
     sampler = WeightedSampler(prepared, files, recipe.seed)
     order = list(sampler)
     times: list[tuple[float, float]] = []
@@ -316,6 +329,72 @@ def _trl(model: Any, processor: Any, samples: Any, folder: Path, shared: dict[st
     )
 
 
+# Reading alone.
+
+
+def loading(samples: int) -> None:
+    """Print how long one core takes for an image, part by part, from the file to the tensors of a step."""
+    import torch
+
+    from train.collate import Collator
+    from train.images import read_image
+    from train.logs import quiet
+    from train.model import image_size
+
+    torch.set_num_threads(1)
+    quiet()
+
+    def seconds(what: Any) -> float:
+        """CPU time, the least of three."""
+        taken = []
+        for _ in range(3):
+            before = time.process_time()
+            what()
+            taken.append(time.process_time() - before)
+        return min(taken)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_world(folder, 64, 1, samples)
+        paths = sorted(folder.glob("*.jpg"))
+        for number, path in enumerate(paths):
+            photograph(number).save(path, quality=90)
+        size = statistics.mean(path.stat().st_size for path in paths)
+        stage, _, processor, data, _ = read_world(folder, samples, 1, packing=True)
+        collator = Collator(processor.tokenizer.pad_token_id, image_size(processor), stage)
+        images = [read_image(path) for path in paths]
+        examples = [data[index] for index in range(len(data))]
+        pixels = processor.image_processor
+        parts = {
+            "decoded": seconds(lambda: [read_image(path) for path in paths]),
+            "padded, resized, normalized": seconds(
+                lambda: [pixels(images=[each], return_tensors="pt")["pixel_values"] for each in images]
+            ),
+            "all of a sample, text too": seconds(lambda: [data[index] for index in range(len(data))]),
+            "packed into rows": seconds(lambda: collator(examples)),
+        }
+    print(f"{len(paths)} JPEGs of 640 x 480, {size / 1e3:.0f} kB each, to {IMAGE_SIZE} x {IMAGE_SIZE}.\n")
+    print("| | ms an image | images a second and core |\n|---|---|---|")
+    for part, taken in parts.items():
+        print(f"| {part} | {1e3 * taken / len(paths):.2f} | {len(paths) / taken:,.0f} |")
+
+
+def photograph(seed: int) -> Any:
+    """Detail of every size, as a photograph has: smooth colours do not take a decoder as long."""
+    import numpy as np
+    from PIL import Image
+
+    chance = np.random.default_rng(seed)
+    sides = (640, 480) if seed % 3 else (480, 640)
+    total = chance.normal(0, 20, (sides[1], sides[0], 3))
+    for cells in (4, 8, 16, 32, 64, 128):
+        coarse = chance.integers(0, 256, (cells * 3 // 4, cells, 3), dtype=np.uint8)
+        fine = Image.fromarray(coarse).resize(sides, Image.Resampling.BICUBIC)
+        total += np.asarray(fine, dtype=float) * (4 / cells) ** 0.6
+    total -= total.min()
+    return Image.fromarray((total * (255 / total.max())).astype(np.uint8))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -330,11 +409,15 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=32, help="samples a step")
     parser.add_argument("--micro", type=int, default=16, help="samples at once where they are padded")
     parser.add_argument("--only", nargs="+", default=[*OURS, *OTHERS], choices=[*OURS, *OTHERS])
+    parser.add_argument("--loading", action="store_true", help="only how fast samples are read")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
         print(json.dumps(measure(options.contender, options.folder, options.batch, options.micro)))
+        return 0
+    if options.loading:
+        loading(64)
         return 0
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in options.only}
     with tempfile.TemporaryDirectory() as name:
