@@ -219,7 +219,11 @@ def _autocast(model: Any, stage: StageConfig) -> contextlib.AbstractContextManag
 @contextlib.contextmanager
 def _undisturbed(model: Any) -> Iterator[None]:
     devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    # What is compiled is compiled for the GPU that trains: a model too large to be tried there is not worth
+    # compiling for the CPU.
+    elsewhere = torch.cuda.is_available() and not devices
+    stance = torch.compiler.set_stance("force_eager" if elsewhere else "default")
+    with torch.random.fork_rng(devices=devices), stance:
         try:
             yield
         finally:

@@ -154,6 +154,26 @@ def test_gates_leave_weights_gradients_and_random_numbers_as_they_were(start: Ca
         assert weight.grad is None, name
 
 
+def test_on_a_cpu_beside_a_gpu_gates_compile_nothing(
+    start: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = start()
+    compiled: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        compiled.append(graph)
+        return graph
+
+    begin.model.model.multi_modal_projector.compile(backend=backend)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    begin.gates()
+    assert compiled == []
+    monkeypatch.undo()
+    begin.gates()
+    assert compiled != []
+    torch.compiler.reset()
+
+
 def test_the_batch_is_the_longest_readable_samples_with_an_image_among_them(
     start: Callable[..., Start],
 ) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from tests.train import factory
+from train import attention as attending
 from train import gates
 from train.attention import BY_SAMPLE, attend_by_sample
 from train.collate import Collator
@@ -111,7 +114,8 @@ def world(folder: Path) -> Callable[..., World]:
         model = build_model(config, processor, precision="fp32", quantization="none", seed=1)
         set_trainable(model, stage, config.projector)
         if attention == BY_SAMPLE:
-            assert attend_by_sample(model, stage.max_length)
+            used = attend_by_sample(model, stage.max_length, stage.precision)
+            assert used == "PyTorch's attention, sample by sample"
         else:
             model.set_attn_implementation(attention)
         assert model.model.language_model.config._attn_implementation == attention
@@ -304,9 +308,225 @@ def test_padded_batches_are_the_same_by_sample(world: Callable[..., World], fami
 def test_a_model_with_another_attention_or_a_short_window_stays_as_it_is(
     world: Callable[..., World],
 ) -> None:
-    assert not attend_by_sample(world("llama", "eager").model, 512)
+    assert attend_by_sample(world("llama", "eager").model, 512) is None
     ready = world("mistral")
     ready.model.model.language_model.config.sliding_window = 511
-    assert not attend_by_sample(ready.model, 512)
+    assert attend_by_sample(ready.model, 512) is None
     assert ready.model.model.language_model.config._attn_implementation == "sdpa"
     assert attend_by_sample(ready.model, 511)
+
+
+# Kernels that take a row at once. None runs on a CPU: another stands in, and what it is given is looked at.
+
+Row = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int, float]
+
+
+def one_row(*row: Any) -> torch.Tensor:
+    """What a variable-length kernel computes, by a mask of every position by every other."""
+    query, key, value, borders, _, scaling = row
+    assert borders.dtype == torch.int32
+    assert all(whole.dtype == torch.bfloat16 and whole.is_contiguous() for whole in (query, key, value))
+    places = torch.arange(len(query))
+    sample = torch.bucketize(places, borders[1:].long(), right=True)
+    return attended(query, key, value, (sample[:, None] == sample) & (places[:, None] >= places), scaling)
+
+
+def attended(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, sees: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    group = query.shape[1] // key.shape[1]
+    key, value = (whole.repeat_interleave(group, dim=1).float() for whole in (key, value))
+    scores = torch.einsum("thd,shd->hts", query.float(), key) * scaling
+    weights = scores.masked_fill(~sees, float("-inf")).softmax(dim=-1)
+    return torch.einsum("hts,shd->thd", weights, value).to(query.dtype)
+
+
+def in_turns(*row: Any) -> torch.Tensor:
+    """The same, rounded as PyTorch's attention rounds sample by sample."""
+    *whole, borders, _, scaling = row
+    heads_first = [each.transpose(0, 1)[None].split(borders.diff().tolist(), dim=2) for each in whole]
+    attend = torch.nn.functional.scaled_dot_product_attention
+    samples = [
+        attend(*each, is_causal=True, scale=scaling, enable_gqa=True)
+        for each in zip(*heads_first, strict=True)
+    ]
+    return torch.cat(samples, dim=2)[0].transpose(0, 1)
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has a GPU's kernels run on the CPU: those given by name, in that order."""
+
+    def install(**kernels: attending.Kernel) -> None:
+        monkeypatch.setattr(attending, "_DEVICE", "cpu")
+        monkeypatch.setattr(attending, "_installed", lambda: iter(kernels.items()))
+
+    return install
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("family", FORMATS)
+def test_a_row_at_once_is_computed_as_sample_by_sample(
+    world: Callable[..., World], install: Callable[..., None], family: str, checkpointing: bool
+) -> None:
+    settings = {"precision": "bf16", "gradient_checkpointing": checkpointing}
+    by_sample = world(family, BY_SAMPLE, **settings)
+    (row,) = by_sample.collate(by_sample.examples)
+    expected, (loss, theirs) = logits(by_sample, row), gradients(by_sample, [row])
+
+    ready = world(family, BY_SAMPLE, **settings)
+    given: list[Row] = []
+
+    def kernel(*row: Any) -> torch.Tensor:
+        given.append(row)
+        return in_turns(*row)
+
+    install(kernel=kernel)
+    assert attend_by_sample(ready.model, 512, "bf16") == "kernel"
+    given.clear()
+    found = logits(ready, row)
+    lengths = row["sample_index"][0].unique_consecutive(return_counts=True)[1].tolist()
+    config = ready.model.config.text_config
+    assert config.num_attention_heads == 2 * config.num_key_value_heads == 4
+    for query, key, value, borders, longest, scaling in given:
+        assert (query.shape, key.shape, value.shape) == ((sum(lengths), 4, 16), *[(sum(lengths), 2, 16)] * 2)
+        assert borders[0] == 0 and borders.diff().tolist() == lengths
+        assert (longest, scaling) == (max(lengths), 0.25)
+    assert len(given) == config.num_hidden_layers
+    assert all(torch.equal(found[index], expected[index]) for index in expected)
+    found_loss, ours = gradients(ready, [row])
+    assert found_loss == loss
+    assert all(torch.equal(gradient, theirs[name]) for name, gradient in ours.items())
+    assert gates.packing_isolation(ready.model, ready.examples, ready.stage).endswith("changes")
+
+
+def test_padded_batches_and_float32_do_not_go_through_a_row_s_kernel(
+    world: Callable[..., World], install: Callable[..., None]
+) -> None:
+    ready = world("llama", BY_SAMPLE)
+    batches = ready.collate(ready.examples, packing=False)
+    loss, _ = gradients(ready, batches)
+
+    def kernel(*row: Any) -> torch.Tensor:
+        assert len(row[0]) == 129, "only what is tried at the start"
+        return one_row(*row)
+
+    install(kernel=kernel)
+    assert attend_by_sample(ready.model, 512, "fp32") == "PyTorch's attention, sample by sample"
+    assert attend_by_sample(ready.model, 512, "bf16") == "kernel"
+    assert gradients(ready, batches)[0] == loss
+    (row,) = ready.collate(ready.examples)
+    logits(ready, row)  # float32 here: by sample
+
+
+def leaks(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any) -> torch.Tensor:
+    sees = torch.ones(len(query), len(query), dtype=torch.bool).tril()
+    return attended(query, key, value, sees, rest[2])
+
+
+def looks_ahead(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any) -> torch.Tensor:
+    sample = torch.bucketize(torch.arange(len(query)), rest[0][1:].long(), right=True)
+    return attended(query, key, value, sample[:, None] == sample, rest[2])
+
+
+def mixes_up_key_heads(query: torch.Tensor, key: torch.Tensor, *rest: Any) -> torch.Tensor:
+    value, borders, longest, scaling = rest
+    return one_row(query, key.flip(1), value.flip(1), borders, longest, scaling)
+
+
+class _WrongBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, whole: torch.Tensor) -> torch.Tensor:
+        return whole.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return gradients[0].flip(0)
+
+
+def goes_back_wrongly(query: torch.Tensor, *rest: Any) -> torch.Tensor:
+    return one_row(_WrongBackward.apply(query), *rest)
+
+
+def raises(*row: Any) -> torch.Tensor:
+    raise RuntimeError("no kernel image is available for execution on the device\nand more")
+
+
+def test_a_kernel_that_fails_or_is_wrong_is_passed_over_and_named(
+    world: Callable[..., World], install: Callable[..., None]
+) -> None:
+    ready = world("llama", BY_SAMPLE)
+    for wrong in (leaks, looks_ahead, mixes_up_key_heads, goes_back_wrongly):
+        install(wrong=wrong, right=one_row)
+        assert attend_by_sample(ready.model, 512, "bf16") == "right (wrong gives wrong results here)", wrong
+    install(first=raises, second=leaks)
+    assert attend_by_sample(ready.model, 512, "bf16") == (
+        "PyTorch's attention, sample by sample (first fails here: no kernel image is available for execution "
+        "on the device) (second gives wrong results here)"
+    )
+
+
+def test_samples_begin_where_positions_do_not_go_on_and_are_looked_for_once_a_pass() -> None:
+    positions = torch.tensor([[0, 1, 2, 0, 0, 1, 2, 3]])
+    borders, on_device = attending._borders(positions)
+    assert borders == [0, 3, 4, 8]
+    assert torch.equal(on_device, torch.tensor([0, 3, 4, 8], dtype=torch.int32))
+    assert attending._borders(positions)[1] is on_device
+    assert attending._borders(torch.arange(5)[None])[0] == [0, 5]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """PyTorch's own operator behind `varlen_attn`, on the CPU; what it is given, call by call."""
+    given: list[dict[str, Any]] = []
+
+    def operator(*arguments: Any, **settings: Any) -> Any:
+        query, key, value, borders, key_borders, *lengths, dropout, causal, _ = arguments
+        given.append({"lengths": lengths, "dropout": dropout, "causal": causal, **settings})
+        assert torch.equal(borders, key_borders)
+        found = one_row(query, key, value, borders, lengths[0], settings["scale"])
+        nothing = torch.zeros(2, dtype=torch.uint64)
+        return found, torch.zeros(query.shape[1], query.shape[0]), nothing, nothing, query.new_zeros(0)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        library.impl("_flash_attention_forward", operator, "CPU")
+        yield given
+
+
+def row(key_heads: int) -> tuple[Row, torch.Tensor]:
+    """A row of three samples with 4 query heads, and what should come of it."""
+    generator = torch.Generator().manual_seed(7)
+    query, key, value = (
+        torch.randn(12, heads, 8, generator=generator).bfloat16() for heads in (4, key_heads, key_heads)
+    )
+    given = (query, key, value, torch.tensor([0, 5, 6, 12], dtype=torch.int32), 6, 0.3)
+    return given, one_row(*given)
+
+
+@pytest.mark.parametrize("key_heads", [4, 2])
+def test_pytorch_s_own_kernel_is_called_as_it_wants_to_be(gpu: list[dict[str, Any]], key_heads: int) -> None:
+    kernels = dict(attending._installed())
+    given, expected = row(key_heads)
+    assert list(kernels) == ["PyTorch's FlashAttention, a row at once"]
+    assert torch.equal(kernels["PyTorch's FlashAttention, a row at once"](*given), expected)
+    assert gpu[0]["causal"] and gpu[0]["lengths"] == [6, 6] and gpu[0]["dropout"] == 0
+    assert (gpu[0]["window_size_left"], gpu[0]["window_size_right"]) == (-1, 0)
+
+
+def test_flash_attn_comes_first_where_it_is_installed(
+    gpu: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flash_attn_varlen_func(
+        q: Any, k: Any, v: Any, cu_seqlens_q: Any, cu_seqlens_k: Any, max_seqlen_q: int, max_seqlen_k: int,
+        dropout_p: float = 0.0, softmax_scale: float | None = None, causal: bool = False,
+    ) -> Any:  # fmt: skip
+        assert causal and dropout_p == 0 and cu_seqlens_q is cu_seqlens_k and max_seqlen_q == max_seqlen_k
+        return one_row(q, k, v, cu_seqlens_q, max_seqlen_q, softmax_scale)
+
+    module = SimpleNamespace(flash_attn_varlen_func=flash_attn_varlen_func)
+    monkeypatch.setitem(sys.modules, "flash_attn", module)
+    (name, kernel), _ = attending._installed()
+    given, expected = row(2)
+    assert name == "flash-attn, a row at once"
+    assert torch.equal(kernel(*given), expected)
