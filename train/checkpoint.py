@@ -2,7 +2,8 @@
 
 `checkpoint-N` is filled under another name, hashed, synced to disk and only then renamed, so a folder of
 that name is complete whatever happened to the process that wrote it. `complete.json` proves it: the hash
-and size of every other file. The weights in it are those that train, and the projector always.
+and size of every other file. The weights in it are those that train, and the projector always, each
+once and whole; of an optimizer that processes share, each writes its part.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, get_args
@@ -29,12 +30,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from train.config import Recipe, StageName, differences
+from train.distributed import gather, processes
 from train.records import InputError
+from train.zero import is_shared, own_part, whole
 
 WEIGHTS = "trained.safetensors"
 RECORD = "record.json"
 MARKER = "complete.json"
 
+_PART = "optimizer-{}.pt"
 _PROJECTOR = "multi_modal_projector."
 _NAME = re.compile(r"checkpoint-(\d+)")
 _DRAFT = ".writing-"
@@ -89,6 +93,10 @@ class RunRecord(_Json):
     """Which they were: the order of an epoch follows from them."""
     frozen_sha256: str | None = None
     """Of the weights that do not train, which a checkpoint does not hold; None for those held in 4 bits."""
+    processes: int = 1
+    """How many trained together when this was written."""
+    zero: int = 0
+    """ZeRO's stage by which DeepSpeed shared their optimizer; 0 where each had all of it."""
 
 
 class _File(_Json):
@@ -158,28 +166,52 @@ def check_same_run(record: RunRecord, recipe: Recipe, data: Sequence[DataRecord]
         )
 
 
+def check_same_processes(record: RunRecord, zero: int, folder: Path) -> None:
+    """Raise InputError where the optimizer in `folder` is split as it cannot be put together here.
+
+    `zero` is ZeRO's stage now. Processes that share nothing may change in number.
+    """
+    if zero != record.zero or (zero and record.processes != processes()):
+        raise InputError(
+            f"{folder} holds the optimizer of {_together(record.processes, record.zero)}, and here is that "
+            f"of {_together(processes(), zero)}: start as many processes as it had, or give another --out"
+        )
+
+
+def _together(count: int, zero: int) -> str:
+    how = f"under ZeRO-{zero}" if zero else "without DeepSpeed"
+    return f"{count} process{'es' if count > 1 else ''} {how}"
+
+
 def _files(data: Sequence[DataRecord]) -> str:
     return ", ".join(f"{Path(file.path).name}:{file.weight:g} ({file.sha256[:8]})" for file in data) or "none"
 
 
 def fingerprints(model: Any) -> dict[str, int]:
-    """A number for each frozen parameter: the sum of its bits, read as integers of its own width."""
+    """A number for each frozen parameter: the sum of its bits, read as integers of its own width.
+
+    Where processes share the weights, each sums up its part, and all must ask at once.
+    """
     kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return {
-        name: int(parameter.detach().view(kinds[parameter.element_size()]).sum(dtype=torch.int64))
-        for name, parameter in model.named_parameters()
-        if not parameter.requires_grad
+    frozen = {name: own_part(value) for name, value in model.named_parameters() if not value.requires_grad}
+    sums = {
+        name: int(part.view(kinds[part.element_size()]).sum(dtype=torch.int64))
+        for name, part in frozen.items()
     }
+    told = gather(sums) if is_shared(model) else [sums]
+    return {name: sum(each[name] for each in told) for name in sums}
 
 
-def frozen_sha256(model: Any) -> str | None:
+def frozen_sha256(model: Any, known: dict[str, int] | None = None) -> str | None:
     """One hash of all frozen parameters, by which a checkpoint knows the weights that it does not hold.
 
-    None where they are held in 4 bits: what an export puts in their place are others.
+    `known` is what `fingerprints` said of them, where that was asked. None where they are held in 4 bits:
+    what an export puts in their place are others.
     """
     if getattr(model, "is_quantized", False):
         return None
-    text = "".join(f"{name} {number}\n" for name, number in sorted(fingerprints(model).items()))
+    numbers = fingerprints(model) if known is None else known
+    text = "".join(f"{name} {number}\n" for name, number in sorted(numbers.items()))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -195,13 +227,19 @@ def kept_parameters(model: Any) -> dict[str, Any]:
     }
 
 
-def save_weights(model: Any, folder: Path, state: Mapping[str, Any] | None = None) -> None:
-    """Write `trained.safetensors`. `state` holds the tensors where the model's own are only parts of them."""
-    tensors = {
-        name: (parameter if state is None else state[name]).detach().cpu().contiguous()
-        for name, parameter in kept_parameters(model).items()
-    }
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+def save_weights(model: Any, folder: Path, *, write: bool = True) -> None:
+    """Write `trained.safetensors`.
+
+    Where processes share the weights, all must come here at once, and one of them does `write`.
+    """
+    tensors = {}
+    for name, parameter in kept_parameters(model).items():
+        with whole(parameter) as value:
+            if write:
+                # What is gathered is given back at the end of the block.
+                tensors[name] = value.detach().to("cpu", copy=value is not parameter).contiguous()
+    if write:
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def load_weights(model: Any, folder: Path) -> None:
@@ -210,6 +248,19 @@ def load_weights(model: Any, folder: Path) -> None:
     Raises InputError, with nothing changed, unless names, shapes and dtypes are exactly the model's.
     """
     _load(kept_parameters(model), folder, lambda name: True, same_dtype=True)
+
+
+def save_optimizer_part(state: dict[str, Any], folder: Path, process: int) -> None:
+    """Write one process's part of the optimizer's state, where processes share it, and sync it to disk."""
+    path = folder / _PART.format(process)
+    torch.save(state, path)
+    _sync(path)  # by the machine that wrote it
+
+
+def load_optimizer_part(folder: Path, process: int) -> dict[str, Any]:
+    """What `save_optimizer_part` wrote for a process."""
+    part = torch.load(folder / _PART.format(process), map_location="cpu", weights_only=True)
+    return dict(part)
 
 
 def load_projector(model: Any, folder: Path) -> None:

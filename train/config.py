@@ -83,6 +83,14 @@ class StageConfig(_Table):
     max_grad_norm: float = Field(1.0, gt=0)
     precision: Literal["bf16", "fp32"] = "bf16"
     gradient_checkpointing: bool = True
+    torch_compile: bool = False
+    """Compile the blocks of the model (torch.compile): slow first steps, then faster ones."""
+    use_liger_kernel: bool = False
+    """Liger's fused Triton kernels in the language model; needs a GPU and liger-kernel."""
+    deepspeed: str | None = None
+    """How several processes share weights, gradients and optimizer: a name of `train/deepspeed` (`zero2`,
+    `zero3`, `zero2_offload`, `zero3_offload`), or a DeepSpeed configuration of one's own (.json). Absent,
+    each process holds all of them (DDP)."""
 
     save_steps: int = Field(500, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
@@ -210,7 +218,7 @@ def _located(model: ModelConfig) -> ModelConfig:
 
 _FREE = {
     *("description", "workers", "save_steps", "keep_checkpoints", "max_left_out"),
-    *("packing", "micro_batch_size", "gradient_checkpointing"),
+    *("packing", "micro_batch_size", "gradient_checkpointing", "torch_compile", "use_liger_kernel"),
 }
 """What may change between two starts of a run: none of it changes what is learnt."""
 

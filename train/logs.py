@@ -63,8 +63,8 @@ class RunLog(TrainerCallback):
 
     A line has `stage`, `step`, `epoch`, `loss`, `loss/type/…`, `loss/source/…` (of the step's supervised
     tokens), `lr/…` a parameter group, `grad_norm`, `samples` and `tokens` (trained on so far; tokens are
-    supervised ones), `seconds` (of training so far), `seconds_left` (at the pace since this start) and
-    `time` (UTC).
+    supervised ones), `seconds` (of training so far), `seconds_left` (at the pace since this start),
+    `processes` and `time` (UTC).
     """
 
     def __init__(self, path: Path, stage: str) -> None:

@@ -7,6 +7,7 @@ import errno
 import functools
 import gc
 import hashlib
+import itertools
 import math
 import os
 import resource
@@ -19,24 +20,28 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import torch
-from accelerate.utils import gather_object
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
+from transformers.training_args import ParallelMode
 from transformers.utils import is_torch_tf32_available
 
 from train.checkpoint import (
     DataRecord,
     Draft,
     RunRecord,
+    check_same_processes,
     check_same_run,
     clear_drafts,
     draft_folder,
     fingerprints,
     frozen_sha256,
     hash_data,
+    load_optimizer_part,
     load_weights,
     newest_complete,
     read_record,
     rotate,
+    save_optimizer_part,
     save_weights,
     saving,
     versions,
@@ -44,14 +49,27 @@ from train.checkpoint import (
 from train.collate import Collator
 from train.config import Recipe, StageConfig, StageName
 from train.dataset import DataFile, InstructionData, Prepared, WeightedSampler, append_left_out
+from train.distributed import from_main, gather, is_main, process, processes
 from train.logs import ProgressLine, RunLog, cut_log, quiet, trackers
-from train.loss import token_losses
+from train.loss import always_project, token_losses
 from train.records import IGNORE_INDEX, InputError, LeftOut
 from train.stages import PartCount, parameter_groups, part_of
+from train.zero import (
+    discard,
+    load_optimizer_state,
+    optimizer_state,
+    read_configuration,
+    shard,
+    sharing,
+    using,
+)
 
 LOG = "log.jsonl"
 LEFT_OUT = "left_out.jsonl"
 TENSORBOARD = "tensorboard"
+
+_ECHO_S = 5.0
+"""Seconds in which a signal to several processes may reach one of them again."""
 
 _MANY = 20
 """Unreadable images below which their share of the samples seen so far may be chance."""
@@ -78,6 +96,9 @@ class StageResult:
 class StopRequest:
     """Within it, the first SIGTERM or SIGINT asks for a stop; a second one is the end at once.
 
+    Processes of several get the same signal from more than one side (the terminal or Slurm, and torchrun
+    that hands on its own): there, one that follows within seconds is the first one's echo.
+
     Use it around a whole run: `with StopRequest() as stop: …`; look at `stop.requested` between the
     parts of the run, and hand it to `train_stage`, which finishes its step, saves and returns.
     The handlers that were there before come back at the end, and for the second signal.
@@ -85,6 +106,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
+        self._first = 0.0
         self._before: dict[int, Any] = {}
         self._process = os.getpid()
 
@@ -105,10 +127,14 @@ class StopRequest:
         if os.getpid() != self._process:
             return
         if self.requested:
-            self._restore()
-            os.kill(self._process, number)
+            if processes() == 1 or time.monotonic() - self._first > _ECHO_S:
+                self._restore()
+                os.kill(self._process, number)
             return
         self.requested = True
+        self._first = time.monotonic()
+        if not is_main():
+            return
         # Past Python's buffers, which the interrupted code may be in the middle of writing to.
         with contextlib.suppress(OSError):  # nobody may be reading
             os.write(2, b"\nStopping once the step at hand is saved; the same signal again stops at once.\n")
@@ -191,8 +217,8 @@ class StepBatches(torch.utils.data.Sampler[list[int]]):
         order = list(self.sampler)
         for start in range(0, len(order), self._size):
             step = order[start : start + self._size]
-            for process in range(self._processes):
-                yield step[process :: self._processes]
+            for rank in range(self._processes):
+                yield step[rank :: self._processes]
 
 
 def train_stage(
@@ -215,33 +241,43 @@ def train_stage(
     A stage that is finished returns at once, with its last weights loaded into `model`. `stop` is the
     caller's StopRequest; without one the stage has its own.
 
-    Raises InputError when the folder holds a checkpoint of another recipe or other data, the batch
-    sizes do not divide over the processes, the disk is full, too many images cannot be read, a loss or
-    gradient is not finite, or a frozen weight changed.
+    Several processes (torchrun's) each take their share of every step, and learn what one would: by
+    PyTorch's DDP, or sharing what `stage.deepspeed` says. All call this, with the same `out` on a disk
+    that all see: each writes its part of a shared optimizer there, the main one the rest. Where they
+    share the weights (ZeRO-3), `model` is of no use afterwards: the checkpoint has them whole.
+
+    Raises InputError when the folder holds a checkpoint of another recipe, other data or an optimizer
+    shared otherwise, the batch sizes do not divide over the processes, DeepSpeed's configuration cannot
+    be used, the disk is full, too many images cannot be read, a loss or gradient is not finite, or a
+    frozen weight changed.
     """
     quiet()
     with contextlib.ExitStack() as stack:
         if stop is None:
             stop = stack.enter_context(StopRequest())
         stack.enter_context(_disk_errors(out))
+        deepspeed = read_configuration(stage, name)
+        stack.enter_context(using(deepspeed))
         folder = out / name
         sampler = WeightedSampler(data.prepared, data_files, recipe.seed)
         usable = usable_sha256(data.prepared)
-        args = _arguments(stage, recipe, folder, len(sampler))
+        args = _arguments(stage, recipe, folder, len(sampler), deepspeed)
         if args.should_save:
             clear_drafts(folder)
-        hashed = hash_data(data_files)
-        checkpoint = newest_complete(folder)
+        # Once: what is read for it can be many gigabytes, and all processes read from the same disk.
+        hashed = from_main(lambda: hash_data(data_files))
+        checkpoint = from_main(lambda: newest_complete(folder))
         record = read_record(checkpoint) if checkpoint is not None else None
         if checkpoint is not None and record is not None:
             check_same_run(record, recipe, hashed, checkpoint)
+            check_same_processes(record, sharing(stage, name).zero, checkpoint)
             _check_same_samples(record, len(data.prepared), usable, checkpoint)
             _check_same_base(record, frozen_sha256(model), checkpoint, recipe)
         step = record.step if record is not None else 0
         if checkpoint is not None and step >= args.max_steps:
             load_weights(model, checkpoint)
             return StageResult(checkpoint, step, args.max_steps, interrupted=False)
-        if stop.requested:
+        if any(gather(stop.requested)):
             return StageResult(checkpoint, step, args.max_steps, interrupted=True)
         if args.should_save:
             cut_log(out / LOG, name, step)
@@ -281,7 +317,9 @@ class StageTrainer(Trainer):
     counts, and when to stop. The loop, precision, schedule, distribution and resuming are Trainer's.
     """
 
+    model: Any
     optimizer: Any
+    lr_scheduler: Any
     loss_is_scaled_for_ga = True  # compute_loss divides by the supervised tokens of the whole step
 
     def __init__(
@@ -313,6 +351,7 @@ class StageTrainer(Trainer):
         self.last_checkpoint: Path | None = None
         self._name = name
         self._stage = stage
+        self._sharing = sharing(stage, name)
         self._data = data
         self._sampler = sampler
         self._recipe = recipe
@@ -337,6 +376,9 @@ class StageTrainer(Trainer):
         self._patches = (vision.image_size // vision.patch_size) ** 2
         self._rates: dict[str, float] = {}
         self._frozen = fingerprints(model)
+        self._frozen_sha256 = frozen_sha256(model, self._frozen)
+        launched = args.parallel_mode is ParallelMode.DISTRIBUTED  # one process of it as well has DDP
+        self._stop_projecting = always_project(model) if launched else lambda: None
 
     # Samples and optimizer
 
@@ -365,7 +407,21 @@ class StageTrainer(Trainer):
             # On a GPU fused: the other way holds a copy of every weight for the length of a step.
             fused = torch.cuda.is_available()
             self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=fused)
+            if self._sharing.zero == 3:
+                # Here, for by now DeepSpeed's configuration is whole, and its engine is not there yet.
+                shard(self.model, self.args.hf_deepspeed_config.config, self.args.device)
         return self.optimizer
+
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None
+    ) -> Any:
+        if not self._sharing.zero or resume_from_checkpoint is None:
+            return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
+        # Trainer would have DeepSpeed read its own files, which hold the weights once more.
+        load_weights(self.model, Path(resume_from_checkpoint))
+        prepared = super()._prepare_for_training(max_steps, train_dataloader, None)
+        self._load_optimizer_and_scheduler(resume_from_checkpoint)
+        return prepared
 
     def _get_learning_rate(self) -> float:
         # Trainer asks between the optimizer's step and the scheduler's: these are the rates of the step.
@@ -403,7 +459,7 @@ class StageTrainer(Trainer):
         micro_batches = list(inputs["micro_batches"])
         if self.args.world_size > 1:
             # Processes wait for each other in a pass, in some ways of distributing: all make as many.
-            passes = max(gather_object([len(micro_batches)]))
+            passes = max(gather(len(micro_batches)))
             micro_batches += [self._idle] * (passes - len(micro_batches))
         self._counts.add(int(inputs["lengths"].sum()), micro_batches)
         loss = torch.zeros((), device=self.args.device)
@@ -443,10 +499,15 @@ class StageTrainer(Trainer):
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if self._sharing.zero and norm is not None and norm < 0:
+            norm = math.nan  # as DeepSpeed has it
         loss = float(self._tr_loss)
         if not (math.isfinite(loss) and (norm is None or math.isfinite(float(norm)))):
-            # Before the optimizer's step, so no weight has seen it.
-            ids = [self._id(index) for index in dict.fromkeys(self._step_samples)]
+            # Before the optimizer's step, so no weight has seen it (DeepSpeed's have, but no checkpoint).
+            shares = [self._step_samples]
+            if norm is not None and not math.isfinite(float(norm)):
+                shares = gather(self._step_samples)  # the norm is that of all processes: all are here
+            ids = [self._id(index) for index in dict.fromkeys(itertools.chain(*shares))]
             more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
             raise InputError(
                 f"{self._name} step {self.state.global_step + 1}: loss {loss:g}, gradient norm "
@@ -469,7 +530,10 @@ class StageTrainer(Trainer):
         counts = [self._counts]
         self._losses, self._problems, self._step_samples, self._counts = [], [], [], _Counts()
         if self.args.world_size > 1:
-            rows, problems, samples, counts = map(gather_object, (rows, problems, samples, counts))
+            told = gather((rows, problems, samples, counts))
+            rows, problems, samples, counts = (
+                list(itertools.chain(*each)) for each in zip(*told, strict=True)
+            )
         supervised = sum(count for _, _, count in rows)
         self._samples += len(samples)
         self._tokens += supervised
@@ -480,6 +544,7 @@ class StageTrainer(Trainer):
             **logs,
             "samples": self._samples,
             "tokens": self._tokens,
+            "processes": self.args.world_size,
             **self._speed(counts, supervised),
             "seconds": round(self._seconds(), 3),
         }
@@ -574,7 +639,7 @@ class StageTrainer(Trainer):
         with contextlib.ExitStack() as stack:
             if self.args.should_save:
                 draft = stack.enter_context(Draft(self._folder, step))
-                stack.enter_context(saving(self._folder))
+            stack.enter_context(saving(self._folder))
             self.accelerator.wait_for_everyone()
             self._saving_into = draft_folder(self._folder, step).parent
             try:
@@ -598,9 +663,28 @@ class StageTrainer(Trainer):
                     "nothing is saved. The fault is in the program, not in the data: please report it"
                 )
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        if self.args.should_save and output_dir is not None:
-            save_weights(self.model, Path(output_dir), state_dict)
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        # Trainer gathers the whole model where DeepSpeed shares it, what does not train as well.
+        assert output_dir is not None
+        save_weights(self.model, Path(output_dir), write=self.args.should_save)
+
+    def store_flos(self) -> None:
+        pass  # there are none, and processes would ask each other for them
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self._sharing.zero:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        # Not as DeepSpeed would: its files hold the weights once more.
+        save_optimizer_part(optimizer_state(self.optimizer.optimizer), Path(output_dir), process())
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if self._sharing.zero and checkpoint is not None:
+            state = load_optimizer_part(Path(checkpoint), process())
+            load_optimizer_state(self.optimizer.optimizer, state)
+        super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_weights(self.model, Path(resume_from_checkpoint))
@@ -621,7 +705,9 @@ class StageTrainer(Trainer):
                 "unreadable": sorted(self._unreadable),
                 "usable": len(self._data.prepared),
                 "usable_sha256": self._usable,
-                "frozen_sha256": frozen_sha256(self.model),
+                "frozen_sha256": self._frozen_sha256,
+                "processes": self.args.world_size,
+                "zero": self._sharing.zero,
             }
         )
 
@@ -632,10 +718,12 @@ class StageTrainer(Trainer):
 
         Trainer and its callbacks hold each other, so without this they would stay beside the next stage.
         """
+        self._stop_projecting()
         self.callback_handler.callbacks.clear()
         self.callback_handler.train_dataloader = None
         self.accelerator.free_memory()
-        self.model = self.model_wrapped = self.optimizer = self.lr_scheduler = None
+        discard(self.model)
+        self.model = self.model_wrapped = self.deepspeed = self.optimizer = self.lr_scheduler = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -643,7 +731,7 @@ class StageTrainer(Trainer):
     def stop_requested(self) -> bool:
         """Whether any process was asked to stop: all must leave the loop at the same step."""
         if self.args.world_size > 1:
-            return any(gather_object([self._stop.requested]))
+            return any(gather(self._stop.requested))
         return self._stop.requested
 
 
@@ -714,7 +802,13 @@ def _check_same_base(record: RunRecord, frozen: str | None, checkpoint: Path, re
         )
 
 
-def _arguments(stage: StageConfig, recipe: Recipe, folder: Path, samples: int) -> TrainingArguments:
+def _arguments(
+    stage: StageConfig,
+    recipe: Recipe,
+    folder: Path,
+    samples: int,
+    deepspeed: dict[str, Any] | None = None,
+) -> TrainingArguments:
     cuda = torch.cuda.is_available()
     args = TrainingArguments(
         output_dir=str(folder),
@@ -725,9 +819,11 @@ def _arguments(stage: StageConfig, recipe: Recipe, folder: Path, samples: int) -
         weight_decay=stage.weight_decay,
         max_grad_norm=stage.max_grad_norm,
         lr_scheduler_type="cosine",
-        bf16=stage.precision == "bf16",
+        bf16=stage.precision == "bf16" and deepspeed is None,  # DeepSpeed has an autocast of its own
         tf32=True if cuda and is_torch_tf32_available() else None,
         use_cpu=not cuda,
+        deepspeed=deepspeed,
+        ddp_find_unused_parameters=False,  # `always_project` leaves none unused
         activation_checkpointing=stage.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False} if stage.gradient_checkpointing else None,
         seed=recipe.seed,

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import Any, cast
 import torch
 
 from tests.train import factory
-from train import checkpoint
+from train import checkpoint, distributed
 from train.collate import Collator
 from train.config import ModelConfig, Recipe, StageConfig, StageName
 from train.conversation import Encoder, get_format
@@ -31,7 +32,8 @@ from train.images import ImageStore
 from train.logs import quiet
 from train.model import build_model, features_per_image, image_size, load_processor
 from train.stages import PartCount, set_trainable
-from train.trainer import StageResult, StopRequest, train_stage
+from train.trainer import StageResult, StageTrainer, StopRequest, train_stage
+from train.zero import own_part
 
 # What is compared bit for bit is computed in one order; and two threads on a busy machine are slow.
 torch.set_num_threads(1)
@@ -213,12 +215,17 @@ class Server:
         *,
         die_at_sync: int = 0,
         largest_file: int = 0,
+        spoil_in_process: int | None = None,
+        environment: dict[str, str] | None = None,
         **changes: Any,
     ) -> Process:
-        """Train a stage; what it prints is added to OUT.txt.
+        """Train a stage, or `align+finetune`; what it prints is added to OUT.txt.
+
+        `align:zero2+finetune` has DeepSpeed in the first stage alone.
 
         `die_at_sync` kills the process as it is about to sync that file of its checkpoints, counted from
-        1; `largest_file` is the size in bytes at which a write fails.
+        1; `largest_file` is the size in bytes at which a write fails; `spoil_in_process` changes a weight
+        that is frozen before the first checkpoint, in that process alone.
         """
         job = {
             "root": str(root),
@@ -227,8 +234,21 @@ class Server:
             "changes": changes,
             "die_at_sync": die_at_sync,
             "largest_file": largest_file,
+            "spoil_in_process": spoil_in_process,
+            "environment": environment or {},
         }
         return Process(int(self._ask({"start": job})), self)
+
+    def start_together(self, count: int, root: Path, out: Path, name: str, **how: Any) -> list[Process]:
+        """Train a stage in so many processes at once, as torchrun starts them."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        place |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+        return [
+            self.start(root, out, name, environment=place | {"RANK": str(n), "LOCAL_RANK": str(n)}, **how)
+            for n in range(count)
+        ]
 
     def poll(self, pid: int) -> int | None:
         return cast("int | None", self._ask({"poll": pid}))
@@ -282,15 +302,34 @@ def _run(job: dict[str, Any]) -> None:
     if job["largest_file"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest_file"], job["largest_file"]))
     code = 1
+    os.environ.update(job["environment"])
+    if job["spoil_in_process"] == distributed.process():
+        _spoil()
     quiet()
     try:
+        distributed.start()
         with StopRequest() as stop:
-            ready = get_ready(Path(job["root"]), job["name"], **job["changes"])
-            result = ready.train(Path(job["out"]), stop)
+            for part in job["name"].split("+"):
+                name, _, deepspeed = part.partition(":")
+                changes = job["changes"] | ({"deepspeed": deepspeed} if deepspeed else {})
+                ready = get_ready(Path(job["root"]), name, **changes)
+                result = ready.train(Path(job["out"]), stop)
         code = 130 if result.interrupted else 0
+        distributed.finish()
     except BaseException as error:  # a forked process must not go back into the server's loop
         print(f"{type(error).__name__}: {error}", flush=True)
     os._exit(code)
+
+
+def _spoil() -> None:
+    save = StageTrainer._save_checkpoint
+
+    def spoil_and_save(self: Any, *args: Any) -> None:
+        with torch.no_grad():
+            own_part(self.model.lm_head.weight).view(-1)[3] += 1e-6
+        save(self, *args)
+
+    StageTrainer._save_checkpoint = spoil_and_save  # type: ignore[method-assign,assignment]
 
 
 def _die_at_sync(number: int) -> None:
@@ -320,6 +359,9 @@ def run_processes(count: int, root: Path, out: Path, **changes: Any) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         root, out, changes = json.loads(sys.argv[1])
+        quiet()
+        distributed.start()
         get_ready(Path(root), **changes).train(Path(out))
+        distributed.finish()
     else:
         _serve()

@@ -24,6 +24,7 @@ from train.checkpoint import (
     DataRecord,
     Draft,
     RunRecord,
+    check_same_processes,
     check_same_run,
     clear_drafts,
     draft_folder,
@@ -368,6 +369,33 @@ def test_another_recipe_or_other_data_is_refused_with_the_first_differences(tmp_
         with pytest.raises(InputError) as error:
             check_same_run(record(3), RECIPE, [DATA[0].model_copy(update=other)], tmp_path)
         assert "align data: a.json:" in refused(error)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "says"),
+    [
+        ((1, 0), (4, 0), None),
+        ((2, 3), (2, 3), None),
+        ((2, 3), (4, 3), "2 processes under ZeRO-3, and here is that of 4 processes under ZeRO-3"),
+        ((2, 3), (2, 2), "2 processes under ZeRO-3, and here is that of 2 processes under ZeRO-2"),
+        ((1, 0), (2, 2), "1 process without DeepSpeed, and here is that of 2 processes under ZeRO-2"),
+    ],
+)
+def test_an_optimizer_that_was_shared_goes_on_in_as_many_processes(
+    monkeypatch: pytest.MonkeyPatch, then: tuple[int, int], now: tuple[int, int], says: str | None
+) -> None:
+    """Pairs are (processes, ZeRO's stage). What each process has whole, any number can go on with."""
+    before = record(4).model_copy(update={"processes": then[0], "zero": then[1]})
+    monkeypatch.setenv("WORLD_SIZE", str(now[0]))
+    folder = Path("run/align/checkpoint-4")
+    if says is None:
+        check_same_processes(before, now[1], folder)
+        return
+    with pytest.raises(InputError) as error:
+        check_same_processes(before, now[1], folder)
+    assert refused(error) == (
+        f"{folder} holds the optimizer of {says}: start as many processes as it had, or give another --out"
+    )
 
 
 def test_a_record_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:

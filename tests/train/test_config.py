@@ -8,6 +8,7 @@ import pytest
 
 from train.config import Recipe, differences, load_recipe, recipe_names
 from train.records import InputError
+from train.zero import configuration_names, sharing
 
 MINIMAL = """
 description = "mine"
@@ -75,7 +76,20 @@ def test_lora_recipes_have_the_published_adapters_and_projector_rate() -> None:
     assert lora.finetune is not None and qlora.finetune is not None
     assert (lora.finetune.lora.rank, lora.finetune.lora.alpha, lora.finetune.lora.dropout) == (128, 256, 0.05)
     assert lora.finetune.projector_learning_rate == 2e-5
-    assert differences(lora, qlora) == ["finetune.quantization: none here, nf4 there"]
+    assert differences(lora, qlora) == [
+        "finetune.deepspeed: zero3 here, zero2 there",  # weights in 4 bits cannot be shared
+        "finetune.quantization: none here, nf4 there",
+    ]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_shipped_recipes_name_configurations_that_there_are(name: str) -> None:
+    for stage_name, stage in load_recipe(name).stages():
+        if name == "smoke":
+            assert stage.deepspeed is None  # a tiny model is quicker without
+        else:
+            assert sharing(stage, stage_name).zero == 0  # alone, a process has nobody to share with
+            assert stage.deepspeed in configuration_names()
 
 
 def test_the_one_stage_recipe_is_the_same_without_align() -> None:

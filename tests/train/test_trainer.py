@@ -25,7 +25,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tests.train.kill_helpers import FILES, STAGES, Ready, curve, get_ready, write_files
-from train import logs
+from train import logs, trainer
 from train.checkpoint import WEIGHTS, newest_complete, read_record
 from train.collate import Collator
 from train.config import StageConfig
@@ -608,6 +608,21 @@ def test_the_second_signal_is_the_end_and_handlers_come_back(capfd: pytest.Captu
     assert capfd.readouterr().err.strip() == (
         "Stopping once the step at hand is saved; the same signal again stops at once."
     )
+
+
+def test_an_echo_of_the_signal_to_several_processes_is_no_second_one(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    seconds = iter([10.0, 12.0, 15.5])
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    with pytest.raises(KeyboardInterrupt), StopRequest() as stop:
+        for number in (signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+            assert stop.requested
+        os.kill(os.getpid(), signal.SIGINT)
+    assert capfd.readouterr().err == ""  # the main process says it
 
 
 # Logs
