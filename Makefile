@@ -30,9 +30,14 @@ TRAIN_FLAGS = --recipe '$(or $(call given,RECIPE),smoke)' --out '$(or $(call giv
 	--data $(MADE) --align-data out/data/alignment.json --images '$(or $(call given,IMAGES),examples/scenes/images)') \
 	$(foreach s,$(call given,SET),'$(s)')
 
+# On every GPU of this machine, of NODES=N by the same command on each, or of those in a file NODES=hosts.txt.
+LAUNCH_FLAGS = $(call flag,GPUS,gpus) $(call flag,NODES,nodes) $(call flag,NODE_RANK,node-rank) \
+	$(call flag,MASTER_ADDR,master-addr) $(call flag,MASTER_PORT,master-port)
+
 KNOWN    = PYTHON VENV OUT CAPTIONS INSTANCES IMAGES TEACHER MODEL BASE_URL REPLIES PACK TYPES PROXY LIMIT SEED \
 	CONCURRENCY RPM TPM MAX_COST PRICES RETRY_FAILED REPLAN \
-	EVALUATION_IDS EVALUATION_IMAGES ALLOW_EVALUATION_IMAGES RECIPE DATA ALIGN_DATA ALIGN_IMAGES SET
+	EVALUATION_IDS EVALUATION_IMAGES ALLOW_EVALUATION_IMAGES RECIPE DATA ALIGN_DATA ALIGN_IMAGES SET \
+	GPUS NODES NODE_RANK MASTER_ADDR MASTER_PORT
 UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
 $(error unknown variable $(UNKNOWN); known are $(KNOWN))
@@ -50,7 +55,8 @@ help: ## Show this list
 	@echo "            [TEACHER=openai MODEL=name BASE_URL=url] [PACK=coco] [TYPES=a,b] [LIMIT=n] [SEED=n]"
 	@echo "            [CONCURRENCY=n] [RPM=n] [TPM=n] [MAX_COST=dollars] [RETRY_FAILED=1] [REPLAN=1]"
 	@echo "  make train RECIPE=llava-1.5-7b DATA=llava_instruct.json IMAGES=dir ALIGN_DATA=alignment.json"
-	@echo "            [ALIGN_IMAGES=dir] [OUT=dir] [SET='finetune.epochs=2 ...']"
+	@echo "            [ALIGN_IMAGES=dir] [OUT=dir] [SET='finetune.epochs=2 ...'] [GPUS=n]"
+	@echo "            [NODES=hosts.txt | NODES=n NODE_RANK=i MASTER_ADDR=host] [MASTER_PORT=n]"
 
 data: $(VENV)/.base ## Set up, then make instruction data (from the bundled sample if no files are named)
 	$(BIN)/python -m datagen run --out '$(OUT)' $(RUN_FLAGS)
@@ -59,7 +65,7 @@ quote: $(VENV)/.base ## Set up, then say what `make data` with the same variable
 	$(BIN)/python -m datagen quote --out '$(OUT)' $(filter-out --replan,$(RUN_FLAGS))
 
 train: $(VENV)/.train $(if $(call given,DATA),,$(MADE)) ## Set up, then train both stages (of the tiny `smoke` recipe, on what make data made)
-	$(BIN)/python -m train run $(TRAIN_FLAGS)
+	$(BIN)/python -m train.launch $(LAUNCH_FLAGS) run $(TRAIN_FLAGS)
 
 $(MADE): | $(VENV)/.base
 	$(BIN)/python -m datagen run --out out/data

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from train import distributed
 from train.config import RunConfig, recipe_names
 from train.records import InputError
 
@@ -152,16 +155,32 @@ def chat(
 
 
 def main() -> None:
-    """Entry point of `python -m train`: errors of the user's making are one line and exit status 2."""
+    """Entry point of `python -m train`: errors of the user's making are one line and exit status 2.
+
+    Of several processes, the first to fail says why, and the others end quietly.
+    """
     try:
         app()
     except InputError as error:
+        problem = str(error)
         from train.terminal import say_error
 
-        say_error(str(error))
-        sys.exit(EXIT_BAD_INPUT)
+        _leave(distributed.tell_once(lambda: say_error(problem), EXIT_BAD_INPUT))
     except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+        _leave(EXIT_INTERRUPTED)
+    except Exception:
+        if distributed.processes() == 1:
+            raise
+        _leave(distributed.tell_once(traceback.print_exc, 1))
+
+
+def _leave(status: int) -> NoReturn:
+    if distributed.processes() > 1:
+        # At once: tearing down what joins the processes would wait for the others, or crash.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

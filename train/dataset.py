@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import json
 import math
 import mmap
@@ -24,6 +23,7 @@ from PIL import Image
 
 from schemas.llava import IMAGE_TOKEN
 from train.conversation import Encoder, check_labels
+from train.distributed import gather, process, processes
 from train.images import ImageStore
 from train.records import IGNORE_INDEX, InputError, LeftOut, Sample, Unfit
 
@@ -72,6 +72,10 @@ class Example:
     """Float[n_images, 3, H, W]"""
     problem: tuple[str, str] | None
     """Reason and detail, where an image could not be decoded and the sample trains nothing."""
+
+
+class Interrupted(Exception):
+    """Somebody asked for the run to end while samples were read."""
 
 
 def parse_data_file(text: str) -> DataFile:
@@ -137,26 +141,41 @@ def prepare(
     needs_images: bool,
     workers: int = 0,
     advance: Callable[[], None] = lambda: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Prepared], list[LeftOut]]:
     """Encode every sample once, audit its labels, and read its images' headers, before any step is taken.
 
     `needs_images` is for a stage that trains the projector alone: samples that show no image would
     train nothing, and are left out as text_only. Wrong labels are left out as `labels`; the other
-    reasons are the encoder's and the store's. `workers` processes share the work (0: done here); the
-    outcome is the same. `advance` is called after each sample.
+    reasons are the encoder's and the store's.
+
+    The run's processes share the samples out, every n-th to each, and each has `workers` more for its
+    share (0: done here); the outcome is the same, and whole in all of them. `advance` is called after
+    each sample of this one's share. Raises Interrupted where `stop` says so in any process.
     """
+    first, every = process(), processes()
     checks = torch.utils.data.DataLoader(
-        _Checks(samples, encoder, store, needs_images),
+        _Checks(samples[first::every], encoder, store, needs_images),
         batch_size=64,
         num_workers=workers,
         collate_fn=list,
         worker_init_fn=outlive_sigterm,
         generator=torch.Generator(),  # of its own, so that the run's random state stays as it was
     )
+    own: list[tuple[int, int, int] | tuple[str, str]] = []
+    for batch in checks:
+        for found in batch:
+            own.append(found)
+            advance()
+        if stop():
+            break
+    shares = gather((own, stop()))
+    if any(stopped for _, stopped in shares):
+        raise Interrupted
     prepared: list[Prepared] = []
     left_out: list[LeftOut] = []
-    for sample, found in zip(samples, itertools.chain.from_iterable(checks), strict=True):
-        advance()
+    for at, sample in enumerate(samples):
+        found = shares[at % every][0][at // every]
         if isinstance(found[0], str):
             left_out.append(LeftOut(stage, sample.file, sample.record, sample.id, *found))
         else:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
-import os
+import platform
 import tempfile
+import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +19,13 @@ from typing import Any
 import torch
 
 from train import chat as chatting
+from train import distributed, terminal
 from train import export as exporting
-from train import terminal
 from train.attention import attend_by_sample
 from train.checkpoint import (
     RECORD,
     WEIGHTS,
+    check_same_processes,
     check_same_run,
     disk_problem,
     hash_data,
@@ -44,6 +48,7 @@ from train.conversation import Encoder, audit_labels, get_format
 from train.dataset import (
     DataFile,
     InstructionData,
+    Interrupted,
     WeightedSampler,
     check_share,
     parse_data_file,
@@ -51,8 +56,9 @@ from train.dataset import (
     read_samples,
     start_left_out,
 )
-from train.gates import run_gates
+from train.gates import GateResult, run_gates
 from train.images import ImageStore
+from train.kernels import check_kernels, speed_up
 from train.logs import quiet
 from train.model import (
     build_model,
@@ -62,12 +68,13 @@ from train.model import (
     image_size,
     load_processor,
 )
-from train.plan import Rate, StagePlan, plan_stage, read_rate
+from train.plan import NF4_BYTES, Rate, StagePlan, plan_stage, read_rate, zero_stage
 from train.proof import describe
 from train.records import InputError, LeftOut, Sample
 from train.stages import PartCount, set_trainable
 from train.tiny import write_tiny
-from train.trainer import StageResult, StopRequest, out_of_memory, train_stage
+from train.trainer import StageResult, StopRequest, out_of_memory, process_batch_size, train_stage
+from train.zero import check_deepspeed, sharing
 
 MODEL = "model"
 """Where a run's export goes, in its folder."""
@@ -100,21 +107,31 @@ class Work:
 def run(config: RunConfig) -> bool:
     """Train the stages of a recipe, or go on where a run of it stopped, and export the result.
 
+    Several processes, started by torchrun, make one run: the main one writes and speaks, the others help.
     Returns False when a signal ended it early, with everything kept.
     Raises InputError when something given cannot be used, before anything is trained where it can be known.
     """
     quiet()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("a run is one process so far: start it without torchrun, on one GPU or the CPU")
-    recipe = load_recipe(config.recipe, config.overrides)
-    sources = {name: _source(config, recipe, name) for name, _ in recipe.stages()}
-    with _own_folder(config.out):
-        exporting.check_out(config.out / MODEL)
+    distributed.start()
+    finished = _run(config)
+    distributed.finish()  # not after an error: the others may be waiting in a collective
+    return finished
+
+
+def _run(config: RunConfig) -> bool:
+    recipe = distributed.in_all(lambda: load_recipe(config.recipe, config.overrides))
+    sources = distributed.in_all(lambda: {name: _source(config, recipe, name) for name, _ in recipe.stages()})
+    with contextlib.ExitStack() as stack:
+        distributed.from_main(lambda: stack.enter_context(_own_folder(config.out)))
+        _check_shared(config.out)
+        distributed.from_main(lambda: exporting.check_out(config.out / MODEL))
         terminal.say_recipe(config.recipe, recipe, config.out)
         _say_unused(config, recipe)
-        trained = {
-            name: _trained_before(name, recipe, source, config.out) for name, source in sources.items()
-        }
+        _check_stages(recipe)
+        _check_same_data(sources)
+        trained = distributed.from_main(
+            lambda: {name: _trained_before(name, recipe, at, config.out) for name, at in sources.items()}
+        )
         try:
             with StopRequest() as stop:
                 _train_stages(recipe, sources, config.out, trained, stop)
@@ -124,12 +141,18 @@ def run(config: RunConfig) -> bool:
         # Outside of StopRequest: a signal now ends the program at once, and costs only the export.
         last = trained[list(sources)[-1]]
         assert last is not None, "a finished stage has a checkpoint"
-        # A model card that somebody has filled in is not to be written over for nothing.
-        there = _exported_from(config.out / MODEL) == f"{last.parent.name}/{last.name}"
-        proof = None if there else describe(exporting.export(last, config.out / MODEL))
-        _say_lost(config.out)
+        proof = distributed.from_main(lambda: _export(last, config.out))
     terminal.say_done(config.out / MODEL, proof, config.out / "log.jsonl", _an_image(sources))
     return True
+
+
+def _export(last: Path, out: Path) -> str | None:
+    """Returns what was proved of the export; None where it was there, made of the same checkpoint."""
+    # A model card that somebody has filled in is not to be written over for nothing.
+    there = _exported_from(out / MODEL) == f"{last.parent.name}/{last.name}"
+    proof = None if there else describe(exporting.export(last, out / MODEL))
+    _say_lost(out)
+    return proof
 
 
 def _exported_from(model: Path) -> str | None:
@@ -167,22 +190,28 @@ def _train_stages(
     stop: StopRequest,
 ) -> None:
     """Bring every stage to its end; `trained` has its newest checkpoint, before and after."""
-    for _, stage in recipe.stages():
-        check_parts(recipe.model, stage.quantization)
-    samples = {name: read_samples(source.files, name) for name, source in sources.items()}
-    config = _base(recipe, out, [item for kept, _ in samples.values() for item in kept])
+
+    def read() -> dict[StageName, tuple[list[Sample], list[LeftOut]]]:
+        for _, stage in recipe.stages():
+            check_parts(recipe.model, stage.quantization)
+        return {name: read_samples(source.files, name) for name, source in sources.items()}
+
+    samples = distributed.in_all(read)
+    texts = [item for kept, _ in samples.values() for item in kept]
+    config = distributed.from_main(lambda: _base(recipe, out, texts))
     # Both stages' data before either trains: what is wrong with the second shows now, not in a day.
+    finished = distributed.from_main(lambda: {name: _finished(before) for name, before in trained.items()})
     work: list[Work] = []
     for name, stage in recipe.stages():
-        done = _finished(trained[name])
+        done = finished[name]
         if done is not None:
             terminal.say_finished_before(name, done)
         else:
             item = _prepare(name, stage, sources[name], *samples[name], config, recipe, stop)
-            _keep_left_out(item, out, recipe)
+            distributed.from_main(functools.partial(_keep_left_out, item, out, recipe))
             work.append(item)
     for item in work:
-        if stop.requested:
+        if any(distributed.gather(stop.requested)):
             raise _Stopped(item.name)
         result = _train(item, recipe, config, out, trained, stop)
         trained[item.name] = result.checkpoint
@@ -276,7 +305,10 @@ def _trained_before(name: StageName, recipe: Recipe, source: Source, out: Path) 
     # What of it is read before the trainer has read it whole: its record, and stage 2 the projector.
     checkpoint = newest_complete(out / name, only=(RECORD, WEIGHTS))
     if checkpoint is not None:
-        check_same_run(read_record(checkpoint), recipe, hash_data(source.files), checkpoint)
+        record = read_record(checkpoint)
+        check_same_run(record, recipe, hash_data(source.files), checkpoint)
+        if record.step < record.total_steps:
+            check_same_processes(record, sharing(dict(recipe.stages())[name], name).zero, checkpoint)
     return checkpoint
 
 
@@ -318,6 +350,30 @@ def _prepare(
     stop: StopRequest,
 ) -> Work:
     """Everything of a stage but its model; writes nothing."""
+    processor, encoder, store = distributed.in_all(lambda: _encoding(name, stage, source, samples, config))
+    share = len(samples[distributed.process() :: distributed.processes()])
+    with terminal.reading(name, share) as advance:
+        try:
+            prepared, unfit = prepare(
+                samples,
+                encoder,
+                store,
+                name,
+                needs_images=stage.language_model == "frozen",
+                workers=recipe.workers,
+                advance=advance,
+                stop=lambda: stop.requested,
+            )
+        except Interrupted:
+            raise _Stopped(name) from None
+    data = InstructionData(prepared, encoder, store, processor.image_processor)
+    return Work(name, stage, source, processor, encoder, data, left_out + unfit)
+
+
+def _encoding(
+    name: StageName, stage: StageConfig, source: Source, samples: Sequence[Sample], config: ModelConfig
+) -> tuple[Any, Encoder, ImageStore | None]:
+    """What a stage's samples are encoded by and read from: processor, encoder, images."""
     conversation_format = get_format(stage.format)
     processor = load_processor(config, stage.image_aspect_ratio, conversation_format.template)
     longest = context_length(config)
@@ -338,24 +394,7 @@ def _prepare(
         option = "--align-images" if name == "align" else "--images"
         raise InputError(f"{option} is missing: {source.files[0].path} has images")
     store = ImageStore(source.images) if source.images is not None else None
-    with terminal.reading(name, len(samples)) as advance:
-
-        def advance_or_stop() -> None:
-            advance()
-            if stop.requested:
-                raise _Stopped(name)
-
-        prepared, unfit = prepare(
-            samples,
-            encoder,
-            store,
-            name,
-            needs_images=stage.language_model == "frozen",
-            workers=recipe.workers,
-            advance=advance_or_stop,
-        )
-    data = InstructionData(prepared, encoder, store, processor.image_processor)
-    return Work(name, stage, source, processor, encoder, data, left_out + unfit)
+    return processor, encoder, store
 
 
 def _keep_left_out(work: Work, out: Path, recipe: Recipe) -> None:
@@ -376,39 +415,30 @@ def _train(
     stop: StopRequest,
 ) -> StageResult:
     stage = item.stage
-    model = build_model(
-        config,
-        item.processor,
-        precision=stage.precision,
-        quantization=stage.quantization,
-        seed=recipe.seed,
-    )
-    aligned = trained.get("align")
-    if item.name == "finetune" and aligned is not None:
-        load_projector(model, aligned)
-    parts = set_trainable(model, stage, config.projector, recipe.seed)
-    if stage.packing:
-        attend_by_sample(model, stage.max_length)
-    terminal.say_stage(item.name, stage, parts)
-    if torch.cuda.is_available():
-        _check_memory(item.name, parts)
-        model.to("cuda")
-    if stage.gradient_checkpointing:
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     collator = Collator(item.processor.tokenizer.pad_token_id, image_size(item.processor), stage)
-    try:
-        gates = run_gates(
-            model,
-            item.processor,
-            encoder=item.encoder,
-            data=item.data,
-            collator=collator,
-            config=config,
-            stage=stage,
-        )
-    except torch.OutOfMemoryError as error:
-        raise out_of_memory(item.name, stage, error) from None
-    terminal.say_gates(gates)
+    model, parts = distributed.in_all(lambda: _build(item, recipe, config, trained.get("align")))
+
+    def check(model: Any) -> list[GateResult]:
+        try:
+            return run_gates(
+                model,
+                item.processor,
+                encoder=item.encoder,
+                data=item.data,
+                collator=collator,
+                config=config,
+                stage=stage,
+            )
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(item.name, stage, error) from None
+
+    # The same everywhere, or processes would wait for each other at different things.
+    on_gpu = all(distributed.gather(_fits(stage, parts)))
+    if on_gpu:
+        gates = distributed.in_all(lambda: check(model.to("cuda")))
+    else:
+        gates = distributed.from_main(lambda: check(model))
+    terminal.say_gates(gates, on_cpu=torch.cuda.is_available() and not on_gpu)
     before = trained[item.name]
     if before is not None:
         terminal.say_resume(before)
@@ -426,15 +456,114 @@ def _train(
     )
 
 
-def _check_memory(name: StageName, parts: Sequence[PartCount]) -> None:
-    """Refuse what cannot fit: frozen weights take 2 bytes, those that train 16 (AdamW in float32)."""
-    needed = sum(2 * (part.total - part.trainable) + 16 * part.trainable for part in parts)
+def _build(
+    item: Work, recipe: Recipe, config: ModelConfig, aligned: Path | None
+) -> tuple[Any, list[PartCount]]:
+    """The stage's model as it will train, in the CPU's memory still."""
+    stage = item.stage
+    model = build_model(
+        config,
+        item.processor,
+        precision=stage.precision,
+        quantization=stage.quantization,
+        seed=recipe.seed,
+    )
+    if item.name == "finetune" and aligned is not None:
+        load_projector(model, aligned)
+    parts = set_trainable(model, stage, config.projector, recipe.seed)
+    attention = attend_by_sample(model, stage.max_length, stage.precision)
+    computed_by = [attention or "transformers' attention", *speed_up(model, stage)]
+    terminal.say_stage(item.name, stage, parts, distributed.processes(), computed_by)
+    if torch.cuda.is_available():
+        _check_memory(item.name, stage, parts)
+    if stage.gradient_checkpointing:
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    return model, parts
+
+
+def _fits(stage: StageConfig, parts: Sequence[PartCount]) -> bool:
+    """Whether this process's GPU holds the model whole with its gradients, as the start gates want it."""
+    if not torch.cuda.is_available():
+        return False
+    free, _ = torch.cuda.mem_get_info()
+    frozen, trainable = _weights_held(stage, parts)
+    return free > frozen + 8 * trainable
+
+
+def _weights_held(stage: StageConfig, parts: Sequence[PartCount]) -> tuple[int, int]:
+    """Bytes of the frozen weights, of 2 or, in 4 bits, about half a one each; and the weights that train."""
+    trainable = sum(part.trainable for part in parts)
+    frozen = sum(part.total for part in parts) - trainable
+    return round(frozen * (2 if stage.quantization == "none" else NF4_BYTES)), trainable
+
+
+def _check_memory(name: StageName, stage: StageConfig, parts: Sequence[PartCount]) -> None:
+    """Refuse what cannot fit: the frozen weights, and 16 bytes for each that trains (AdamW in float32).
+
+    Of what DeepSpeed shares out a process holds its share, and nothing of what is offloaded to the CPU.
+    """
+    frozen, trainable = _weights_held(stage, parts)
+    shared = sharing(stage, name)
+    held = zero_stage(shared.zero, distributed.processes(), frozen + 4 * trainable, 0, trainable, 0)
+    needed = 0 if shared.offload_weights else held.weights
+    needed += 0 if shared.offload_optimizer else held.gradients + held.optimizer
     _, there = torch.cuda.mem_get_info()
     if needed > there:
         raise InputError(
             f"{name} needs {needed / 1e9:,.0f} GB for weights, gradients and optimizer alone, and this GPU "
-            f"has {there / 1e9:,.0f}: train less of the model ({name}.language_model=lora), or a smaller one"
+            f"has {there / 1e9:,.0f}: share them ({name}.deepspeed=zero3 on more GPUs, or zero3_offload), "
+            f"train less of the model ({name}.language_model=lora), or a smaller one"
         )
+
+
+def _check_stages(recipe: Recipe) -> None:
+    """Refuse what so many processes cannot share, or not in the way it is asked for, or not this fast."""
+    for name, stage in recipe.stages():
+        process_batch_size(stage, distributed.processes())
+        check_deepspeed(stage, name)
+        check_kernels(stage, name)
+
+
+def _check_same_data(sources: dict[StageName, Source]) -> None:
+    """Refuse data files that are not the same for all processes, as on nodes with disks of their own."""
+    if distributed.processes() == 1:
+        return
+    files = [file for source in sources.values() for file in source.files]
+    own = distributed.in_all(lambda: [each.sha256 for each in hash_data(files)])
+    for process, theirs in enumerate(distributed.gather(own)):
+        for file, ours, other in zip(files, own, theirs, strict=True):
+            if ours != other:
+                raise InputError(
+                    f"{file.path}: process {process} has another file there; give every node the same"
+                )
+
+
+def _check_shared(out: Path) -> None:
+    """Refuse a folder that is not one and the same for all processes."""
+    if distributed.processes() == 1:
+        return
+    token = out / distributed.from_main(lambda: _leave_token(out))
+
+    def seen() -> None:
+        for _ in range(100):  # a network file system may take a moment
+            if token.exists():
+                return
+            time.sleep(0.1)
+        raise InputError(
+            f"--out {out}: process {distributed.process()}, on {platform.node()}, does not see what the main "
+            "one wrote there; several nodes need a folder on a file system that they share"
+        )
+
+    try:
+        distributed.in_all(seen)
+    finally:
+        distributed.from_main(lambda: token.unlink())
+
+
+def _leave_token(out: Path) -> str:
+    token = f".{uuid.uuid4().hex}"
+    (out / token).touch()
+    return token
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from train.config import TINY, Recipe, StageConfig
+from train.distributed import is_main
 from train.gates import GateResult
 from train.plan import (
     ASSUMED_MFU,
@@ -29,7 +30,7 @@ from train.plan import (
 from train.records import LeftOut
 from train.stages import PartCount
 
-_out = Console(highlight=False, soft_wrap=True, emoji=False)
+_out = Console(highlight=False, soft_wrap=True, emoji=False, quiet=not is_main())
 _err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -72,11 +73,15 @@ def say_data(stage: str, used: int, dropped_turns: int, left_out: Sequence[LeftO
     _out.print(escape(text))
 
 
-def say_stage(name: str, stage: StageConfig, parts: Sequence[PartCount]) -> None:
+def say_stage(
+    name: str, stage: StageConfig, parts: Sequence[PartCount], processes: int, computed_by: Sequence[str]
+) -> None:
+    """`computed_by`: the kernels that were chosen, in words."""
     _out.print()
+    shared = f" on {processes} processes ({stage.deepspeed or 'DDP'})" if processes > 1 else ""
     _out.print(
         f"[bold]{name}[/] in the {stage.format} format, learning rate {stage.learning_rate:g}, "
-        f"{stage.global_batch_size} samples a step"
+        f"{stage.global_batch_size} samples a step{escape(shared)}"
     )
     for part in parts:
         share = f"{part.trainable:,} of {part.total:,} weights train" if part.trainable else "frozen"
@@ -85,9 +90,13 @@ def say_stage(name: str, stage: StageConfig, parts: Sequence[PartCount]) -> None
         if part.part == "vision_tower" and 0 < part.trainable < part.total:
             share += " (those beyond the layer that is read do not)"
         _out.print(f"  {part.part:<15} {share}")
+    _out.print(escape(f"  {'computed by':<15} {'; '.join(computed_by)}"))
 
 
-def say_gates(gates: Sequence[GateResult]) -> None:
+def say_gates(gates: Sequence[GateResult], on_cpu: bool = False) -> None:
+    """`on_cpu`: there, because no GPU holds the model whole."""
+    if on_cpu:
+        _out.print("  the model is checked on the CPU: whole, with gradients, it is too large for a GPU")
     for gate in gates:
         _out.print(f"  [green]ok[/] {gate.name:<10} {escape(gate.saw)}")
 

@@ -21,7 +21,7 @@ CAPTIONS = ["a red kite over the sea", "christmas tree in the snow", 'the "old" 
 
 def parquet(path: Path, columns: dict[str, list[Any]]) -> Path:
     pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow.parquet import write_table  # type: ignore[import-untyped]
+    from pyarrow.parquet import write_table
 
     write_table(pyarrow.table(columns), path)
     return path

@@ -25,6 +25,7 @@ from train.conversation import Encoder, get_format
 from train.dataset import (
     DataFile,
     InstructionData,
+    Interrupted,
     Prepared,
     WeightedSampler,
     append_left_out,
@@ -447,6 +448,30 @@ def test_prepare_keeps_what_trains_and_says_why_not_the_rest(
         for record, reason in reasons
         if needs_images or reason != "text_only"
     ]
+
+
+def test_processes_share_the_samples_and_each_has_what_all_found(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare_all() -> Any:
+        return prepare(SAMPLES, encoder(), ImageStore(images), "align", needs_images=True)
+
+    alone = prepare_all()
+    shares: list[tuple[list[Any], bool]] = []
+
+    def take_part(share: tuple[list[Any], bool]) -> list[tuple[list[Any], bool]]:
+        shares.append(share)
+        return [([], True)]
+
+    monkeypatch.setattr("train.dataset.processes", lambda: 3)
+    monkeypatch.setattr("train.dataset.gather", take_part)
+    for rank in range(3):
+        monkeypatch.setattr("train.dataset.process", lambda rank=rank: rank)
+        with pytest.raises(Interrupted):  # in all, if one says so
+            prepare_all()
+    assert [(len(found), stopped) for found, stopped in shares] == [(4, False), (3, False), (3, False)]
+    monkeypatch.setattr("train.dataset.gather", lambda _: shares)
+    assert prepare_all() == alone
 
 
 def test_a_sample_whose_labels_are_wrong_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from tests.train import factory
 from train import gates, pipeline
 from train.config import RunConfig, StageConfig
 from train.records import InputError
+from train.stages import PartCount
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = ROOT / "examples" / "scenes"
@@ -439,13 +440,6 @@ def test_a_folder_in_use_is_refused(world: World) -> None:
         other.stdin.close()
 
 
-def test_several_processes_are_refused_for_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    assert world.refusal() == (
-        "a run is one process so far: start it without torchrun, on one GPU or the CPU"
-    )
-
-
 def test_the_command_line_says_errors_in_one_line_and_exits_with_2(tmp_path: Path) -> None:
     done = subprocess.run(
         [
@@ -466,6 +460,64 @@ def test_the_command_line_says_errors_in_one_line_and_exits_with_2(tmp_path: Pat
     assert (done.returncode, done.stdout) == (2, "")
     known = ", ".join(StageConfig.model_fields)
     assert done.stderr == f"error: finetune.lr=1: unknown key; known are {known}\n"
+
+
+# Memory of a GPU, said by numbers in place of one
+
+GB = 10**9
+WHOLE_7B = [
+    PartCount("vision_tower", 300_000_000, 0),
+    PartCount("projector", 20_000_000, 20_000_000),
+    PartCount("language_model", 6_700_000_000, 6_700_000_000),
+]
+
+
+def stage_with(**settings: Any) -> StageConfig:
+    given = {"format": "vicuna_v1", "learning_rate": 2e-5, "global_batch_size": 128, "micro_batch_size": 4}
+    return StageConfig.model_validate(given | settings)
+
+
+def test_a_stage_that_no_gpu_holds_is_refused_with_what_would_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (79 * GB, 80 * GB))
+    with pytest.raises(InputError) as caught:
+        pipeline._check_memory("finetune", stage_with(), WHOLE_7B)
+    assert str(caught.value) == (
+        "finetune needs 108 GB for weights, gradients and optimizer alone, and this GPU has 80: share them "
+        "(finetune.deepspeed=zero3 on more GPUs, or zero3_offload), train less of the model "
+        "(finetune.language_model=lora), or a smaller one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("processes", "deepspeed", "needed"),
+    [
+        (1, "zero3", 108.12),  # with nobody to share with
+        (8, None, 108.12),
+        (8, "zero2", 37.56),
+        (8, "zero3", 13.515),
+        (1, "zero2_offload", 27.48),
+        (1, "zero3_offload", 0),
+    ],
+)
+def test_a_gpu_needs_room_for_its_share(
+    monkeypatch: pytest.MonkeyPatch, processes: int, deepspeed: str | None, needed: float
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    stage = stage_with(deepspeed=deepspeed)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, round(needed * GB)))
+    pipeline._check_memory("finetune", stage, WHOLE_7B)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, round(needed * GB) - GB // 100))
+    with pytest.raises(InputError):
+        pipeline._check_memory("finetune", stage, WHOLE_7B)
+
+
+def test_the_gates_run_where_the_model_fits_whole_with_its_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not pipeline._fits(stage_with(), WHOLE_7B)  # no GPU here
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (55 * GB, 80 * GB))
+    assert pipeline._fits(stage_with(), WHOLE_7B)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (54 * GB, 80 * GB))
+    assert not pipeline._fits(stage_with(), WHOLE_7B)
 
 
 # Data, whoever made it

@@ -1,0 +1,1 @@
+"""One run as several processes: on the GPUs of this machine, of several, or of a Slurm job's."""
