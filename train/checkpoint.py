@@ -187,16 +187,22 @@ def _files(data: Sequence[DataRecord]) -> str:
     return ", ".join(f"{Path(file.path).name}:{file.weight:g} ({file.sha256[:8]})" for file in data) or "none"
 
 
-def fingerprints(model: Any) -> dict[str, int]:
+def fingerprints(model: Any, *, trained: bool = False) -> dict[str, int]:
     """A number for each frozen parameter: the sum of its bits, read as integers of its own width.
+
+    With `trained`, for those that train as well.
 
     Where processes share the weights, each sums up its part, and all must ask at once.
     """
     kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    frozen = {name: own_part(value) for name, value in model.named_parameters() if not value.requires_grad}
+    parts = {
+        name: own_part(parameter)
+        for name, parameter in model.named_parameters()
+        if trained or not parameter.requires_grad
+    }
     sums = {
         name: int(part.view(kinds[part.element_size()]).sum(dtype=torch.int64))
-        for name, part in frozen.items()
+        for name, part in parts.items()
     }
     told = gather(sums) if is_shared(model) else [sums]
     return {name: sum(each[name] for each in told) for name in sums}
@@ -258,8 +264,14 @@ def save_optimizer_part(state: dict[str, Any], folder: Path, process: int) -> No
 
 
 def load_optimizer_part(folder: Path, process: int) -> dict[str, Any]:
-    """What `save_optimizer_part` wrote for a process."""
-    part = torch.load(folder / _PART.format(process), map_location="cpu", weights_only=True)
+    """What `save_optimizer_part` wrote for a process. Raises InputError where it is not there."""
+    path = folder / _PART.format(process)
+    try:
+        part = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: process {process}'s part of the optimizer is not there; every node needs the same --out"
+        ) from None
     return dict(part)
 
 
@@ -392,7 +404,17 @@ class Draft:
             os.close(self._lock)
 
     def publish(self, record: RunRecord) -> Path:
-        """Write the record and the marker, sync, and give the folder its name. Raises OSError."""
+        """Write the record and the marker, sync, and give the folder its name.
+
+        Raises OSError, and InputError where a process's part of a shared optimizer is not in the folder.
+        """
+        for process in range(record.processes if record.zero else 0):
+            part = self.folder / _PART.format(process)
+            if not part.is_file():
+                raise InputError(
+                    f"{part}: process {process}'s part of the optimizer is not there, so this is no "
+                    "checkpoint; every node needs the same --out, on a file system that they share"
+                )
         (self.folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         files = {

@@ -21,8 +21,8 @@ T = TypeVar("T")
 _LONGEST_WAIT = datetime.timedelta(hours=2)
 """For the slowest of the processes, as where one writes a checkpoint for all onto a slow disk."""
 
-_GRACE_S = 20.0
-"""For a process to end by itself, once another has ended of an error."""
+_GRACE_S = 10.0
+"""For a process to end by itself, once another has ended of an error. torchrun kills it after 30 seconds."""
 _ENDED, _STATUS = "ended by an error", "exit status"
 
 _store: Any = None
@@ -46,11 +46,16 @@ def is_main() -> bool:
 def start() -> None:
     """Join the other processes, where there are any: by NCCL, each on a GPU of its own, or by gloo on CPUs.
 
-    Raises InputError where a node has fewer GPUs than processes.
+    Raises InputError where a node has fewer GPUs than processes, or nobody says which of them this is.
     """
     global _store
     if processes() == 1:
         return
+    if "RANK" not in os.environ or "LOCAL_RANK" not in os.environ:
+        raise InputError(
+            f"WORLD_SIZE is {processes()} in the environment, but RANK or LOCAL_RANK is not there: start the "
+            "processes by python -m train.launch or torchrun, or unset WORLD_SIZE"
+        )
     import torch
     import torch.distributed as dist
     from torch.distributed.rendezvous import rendezvous
@@ -59,7 +64,8 @@ def start() -> None:
     local = int(os.environ["LOCAL_RANK"])
     if not dist.is_initialized():
         store, _, _ = next(rendezvous("env://", timeout=_LONGEST_WAIT))
-        _store = dist.PrefixStore("vitkit", store)
+        # By a connection of its own: one that waits in a collective has the other for itself.
+        _store = dist.PrefixStore("vitkit", store.clone())
         threading.Thread(target=_end_with_the_others, daemon=True).start()
         if cuda and local >= torch.cuda.device_count():
             raise InputError(
@@ -149,8 +155,7 @@ def tell_once(say: Callable[[], None], status: int) -> int:
             say()
             _store.set(_STATUS, str(status))
         else:
-            _store.wait([_STATUS], datetime.timedelta(seconds=10))
-            return int(_store.get(_STATUS))
+            return _status_told()
     return status
 
 
@@ -167,8 +172,14 @@ def _end_with_the_others() -> None:
         if store is None:
             return
         time.sleep(_GRACE_S)
-        status = int(store.get(_STATUS))
+        status = _status_told()
     os._exit(status)
+
+
+def _status_told() -> int:
+    """Raises RuntimeError where it is not told in time: the process that was to tell has died."""
+    _store.wait([_STATUS], datetime.timedelta(seconds=10))
+    return int(_store.get(_STATUS))
 
 
 def _try(function: Callable[[], T]) -> tuple[T | None, str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import hashlib
 import json
 import platform
 import tempfile
@@ -28,6 +29,7 @@ from train.checkpoint import (
     check_same_processes,
     check_same_run,
     disk_problem,
+    fingerprints,
     hash_data,
     load_projector,
     newest_complete,
@@ -417,8 +419,10 @@ def _train(
     stage = item.stage
     collator = Collator(item.processor.tokenizer.pad_token_id, image_size(item.processor), stage)
     model, parts = distributed.in_all(lambda: _build(item, recipe, config, trained.get("align")))
+    _check_same_model(model, item.processor)
 
-    def check(model: Any) -> list[GateResult]:
+    def check(model: Any) -> list[GateResult] | None:
+        """None where this process's GPU does not hold it."""
         try:
             return run_gates(
                 model,
@@ -430,14 +434,25 @@ def _train(
                 stage=stage,
             )
         except torch.OutOfMemoryError as error:
+            if may_be_too_large:
+                return None
             raise out_of_memory(item.name, stage, error) from None
 
+    # A batch that is too large beside the whole model may fit beside a share of it. Weights in 4 bits are
+    # whole on every GPU.
+    may_be_too_large = sharing(stage, item.name).zero > 0 and stage.quantization == "none"
+    gates = None
     # The same everywhere, or processes would wait for each other at different things.
     on_gpu = all(distributed.gather(_fits(stage, parts)))
     if on_gpu:
         gates = distributed.in_all(lambda: check(model.to("cuda")))
-    else:
+        on_gpu = all(distributed.gather(gates is not None))
+        if not on_gpu:
+            model.to("cpu")
+            torch.cuda.empty_cache()
+    if not on_gpu:
         gates = distributed.from_main(lambda: check(model))
+    assert gates is not None, "a CPU raises no OutOfMemoryError"
     terminal.say_gates(gates, on_cpu=torch.cuda.is_available() and not on_gpu)
     before = trained[item.name]
     if before is not None:
@@ -485,6 +500,8 @@ def _fits(stage: StageConfig, parts: Sequence[PartCount]) -> bool:
     """Whether this process's GPU holds the model whole with its gradients, as the start gates want it."""
     if not torch.cuda.is_available():
         return False
+    if stage.quantization != "none":
+        return True  # it is there already: weights are put into 4 bits on the GPU
     free, _ = torch.cuda.mem_get_info()
     frozen, trainable = _weights_held(stage, parts)
     return free > frozen + 8 * trainable
@@ -500,6 +517,7 @@ def _weights_held(stage: StageConfig, parts: Sequence[PartCount]) -> tuple[int, 
 def _check_memory(name: StageName, stage: StageConfig, parts: Sequence[PartCount]) -> None:
     """Refuse what cannot fit: the frozen weights, and 16 bytes for each that trains (AdamW in float32).
 
+    Several processes need 4 more, as `zero_stage` says.
     Of what DeepSpeed shares out a process holds its share, and nothing of what is offloaded to the CPU.
     """
     frozen, trainable = _weights_held(stage, parts)
@@ -519,7 +537,7 @@ def _check_memory(name: StageName, stage: StageConfig, parts: Sequence[PartCount
 def _check_stages(recipe: Recipe) -> None:
     """Refuse what so many processes cannot share, or not in the way it is asked for, or not this fast."""
     for name, stage in recipe.stages():
-        process_batch_size(stage, distributed.processes())
+        process_batch_size(name, stage, distributed.processes())
         check_deepspeed(stage, name)
         check_kernels(stage, name)
 
@@ -536,6 +554,24 @@ def _check_same_data(sources: dict[StageName, Source]) -> None:
                 raise InputError(
                     f"{file.path}: process {process} has another file there; give every node the same"
                 )
+
+
+def _check_same_model(model: Any, processor: Any) -> None:
+    """Refuse weights or tokens that are not the same for all processes, as from another node's cache.
+
+    DDP and DeepSpeed would overwrite what differs without a word.
+    """
+    if distributed.processes() == 1:
+        return
+    weights, tokens = fingerprints(model, trained=True), processor.tokenizer.get_vocab()
+    read = repr((sorted(weights.items()), sorted(tokens.items())))
+    digests = distributed.gather(hashlib.sha256(read.encode()).hexdigest())
+    for process, digest in enumerate(digests):
+        if digest != digests[0]:
+            raise InputError(
+                f"process {process} read another language model or vision tower than process 0 (other "
+                "weights, or other tokens); give every node the same"
+            )
 
 
 def _check_shared(out: Path) -> None:

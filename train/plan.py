@@ -222,6 +222,7 @@ def plan_stage(
     rate: Rate | None,
 ) -> StagePlan:
     """What a stage needs. Raises InputError where `run` would for the same recipe, data and GPUs."""
+    process_batch_size(name, stage, gpus)  # raises where the GPUs do not share a step evenly
     data = plan_data(
         stage, encoder, prepared, left_out, files, recipe.seed, features_per_image(processor), gpus
     )
@@ -287,7 +288,6 @@ def plan_data(
     gpus: int,
 ) -> DataPlan:
     """The stage's samples in the order of its first epoch, put into steps and rows as `run` does."""
-    process_batch_size(stage, gpus)  # raises where the GPUs do not share a step evenly
     sampler = WeightedSampler(prepared, files, seed)
     order = [prepared[index] for index in sampler]
     rows = [
@@ -521,19 +521,23 @@ def zero_stage(stage: int, gpus: int, weights: int, copies: int, trainable: int,
 
     Gradients are float32 and AdamW has two float32 moments. Stage 1 shares the moments out over the GPUs,
     2 the gradients too, 3 the weights too, of which one layer at a time is then gathered (`gathered`, its
-    copies in bf16 included). Communication buckets and offload are not counted.
+    copies in bf16 included). Beside its moments DeepSpeed's optimizer has a copy of the weights that train
+    (`stage_1_and_2.py` and `stage3.py` of 0.19.8 make it where these are float32 already, too), and stage
+    0, which is PyTorch's DDP, has gradients a second time, in its buckets. One GPU alone needs neither.
+    DeepSpeed's buckets and offload are not counted.
     """
+    several = gpus > 1
 
     def share(size: int, from_stage: int) -> int:
         return math.ceil(size / gpus) if stage >= from_stage else size
 
-    whole = stage < 3 or gpus == 1
+    whole = stage < 3 or not several
     return ZeroStage(
         stage=stage,
         weights=share(weights, 3),
         copies=copies if whole else gathered,
-        gradients=share(4 * trainable, 2),
-        optimizer=share(8 * trainable, 1),
+        gradients=share((8 if several and stage == 0 else 4) * trainable, 2),
+        optimizer=share((12 if several and stage > 0 else 8) * trainable, 1),
     )
 
 

@@ -151,12 +151,12 @@ def total_steps(stage: StageConfig, samples: int) -> int:
     return min(steps, stage.max_steps) if stage.max_steps is not None else steps
 
 
-def process_batch_size(stage: StageConfig, processes: int) -> int:
+def process_batch_size(name: str, stage: StageConfig, processes: int) -> int:
     """Samples that one process takes a step. Raises InputError unless they make the global batch."""
     if stage.global_batch_size % processes:
         raise InputError(
-            f"global_batch_size {stage.global_batch_size} is no multiple of the {processes} processes: "
-            "change one of them"
+            f"{name}.global_batch_size {stage.global_batch_size} is no multiple of the {processes} "
+            "processes: change one of them"
         )
     return stage.global_batch_size // processes
 
@@ -779,9 +779,12 @@ def out_of_memory(name: str, stage: StageConfig, error: Exception) -> InputError
     lower = f"{name}.max_length (now {stage.max_length})"
     if not stage.packing:
         lower = f"{name}.micro_batch_size (now {stage.micro_batch_size}) or {lower}"
+    # ZeRO-3 cannot share weights held in 4 bits, and these train little already.
+    share = f"share it ({name}.deepspeed=zero3 on more GPUs, or zero3_offload), "
     return InputError(
         f"{name}: the GPU's memory does not hold this stage ({str(error).split('. ')[0]}): lower {lower}, "
-        f"set {name}.gradient_checkpointing=true, or train less of it ({name}.language_model=lora)"
+        f"set {name}.gradient_checkpointing=true, {share if stage.quantization == 'none' else ''}"
+        f"or train less of it ({name}.language_model=lora)"
     )
 
 
@@ -842,7 +845,7 @@ def _arguments(
         dataloader_pin_memory=cuda,
     )
     args._n_gpu = min(args.n_gpu, 1)  # more than one is for several processes, never for DataParallel
-    args.per_device_train_batch_size = process_batch_size(stage, args.world_size)
+    args.per_device_train_batch_size = process_batch_size(folder.name, stage, args.world_size)
     args.max_steps = total_steps(stage, samples)
     # Guarded: 0.07 * 100 is a little more than 7.
     args.warmup_steps = math.ceil(stage.warmup_ratio * args.max_steps - 1e-9)

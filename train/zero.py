@@ -36,6 +36,27 @@ _THE_RECIPES = {
 }
 """Keys of a configuration that have an owner already, and its key in the recipe."""
 
+_PRECISION = ("fp16", "bf16", "torch_autocast", "amp", "data_types")
+
+_FREE = (
+    *("zero_optimization", "communication_data_type", "zero_allow_untested_optimizer"),
+    *("steps_per_print", "wall_clock_breakdown", "memory_breakdown", "comms_logger", "flops_profiler"),
+)
+"""What a configuration may say: how to share and communicate, and what to print of it."""
+
+_OFF = {
+    "elastic_checkpoint": False,  # the parts of an optimizer are then of another form
+    # Weights or gradients would be sent in fewer bits than they have.
+    "zero_quantized_weights": False,
+    "zero_quantized_nontrainable_weights": False,
+    "zero_quantized_gradients": False,
+    # Weights would be shared by some of the processes, in ways that checkpoints do not know.
+    "zero_hpz_partition_size": 1,
+    "mics_shard_size": -1,
+    "zenflow": None,  # puts off parts of an optimizer's step
+}
+"""Keys of zero_optimization that would break what holds here of every run, with DeepSpeed's defaults."""
+
 
 @dataclass(frozen=True)
 class Sharing:
@@ -136,11 +157,19 @@ def _problem(config: object, name: str, stage: StageConfig) -> str | None:
     for key, owner in _THE_RECIPES.items():
         if config.get(key, "auto") != "auto":
             return f"sets {key}: that is {name}.{owner} of the recipe; leave it out"
-    for section in ("fp16", "bf16", "torch_autocast", "amp", "data_types"):
+    for section in _PRECISION:
         given = config.get(section)
         off = isinstance(given, dict) and given.get("enabled") in ("auto", False)
         if section in config and not off:
             return f"sets {section}: that is {name}.precision of the recipe; leave it out"
+    for key in config:
+        if key not in (*_FREE, *_THE_RECIPES, *_PRECISION):
+            return f"sets {key}, which is not done here; there may be {', '.join(_FREE)}"
+    if (sent := config.get("communication_data_type", "fp32")) != "fp32":
+        return f"sets communication_data_type to {sent}: gradients are sent in fp32; leave it out"
+    for key, default in _OFF.items():
+        if zero.get(key, default) != default:
+            return f"sets zero_optimization.{key}, which is not done here; leave it out"
     for part in ("offload_optimizer", "offload_param"):
         if _device(zero, part) == "nvme":
             return f"{part} to nvme is not done here: cpu is"

@@ -29,11 +29,13 @@ from train.checkpoint import (
     clear_drafts,
     draft_folder,
     hash_data,
+    load_optimizer_part,
     load_projector,
     load_weights,
     newest_complete,
     read_record,
     rotate,
+    save_optimizer_part,
     save_weights,
     verify,
 )
@@ -199,6 +201,29 @@ def test_a_published_checkpoint_is_complete_and_says_what_it_is_of(tmp_path: Pat
     assert read_record(folder) == record(3)
     assert json.loads((folder / MARKER).read_text())["files"].keys() == {WEIGHTS, RECORD, "shards/0.pt"}
     assert newest_complete(tmp_path) == folder
+
+
+def test_a_shared_optimizer_is_published_with_the_parts_of_all_processes_only(tmp_path: Path) -> None:
+    shared = record(3).model_copy(update={"processes": 2, "zero": 2})
+    with Draft(tmp_path, 3) as draft:
+        (draft.folder / WEIGHTS).write_bytes(b"weights")
+        save_optimizer_part({"rate": 0.5}, draft.folder, 0)
+        with pytest.raises(InputError) as caught:
+            draft.publish(shared)
+        assert refused(caught) == (
+            f"{draft.folder / 'optimizer-1.pt'}: process 1's part of the optimizer is not there, so this is "
+            "no checkpoint; every node needs the same --out, on a file system that they share"
+        )
+        assert not (draft.folder / MARKER).exists()
+        save_optimizer_part({"rate": 0.25}, draft.folder, 1)
+        folder = draft.publish(shared)
+    assert [load_optimizer_part(folder, process) for process in (0, 1)] == [{"rate": 0.5}, {"rate": 0.25}]
+    with pytest.raises(InputError) as caught:
+        load_optimizer_part(folder, 2)
+    assert refused(caught) == (
+        f"{folder / 'optimizer-2.pt'}: process 2's part of the optimizer is not there; every node needs the "
+        "same --out"
+    )
 
 
 def test_a_draft_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -197,6 +197,29 @@ def test_an_optimizer_on_the_cpu_learns_the_same(
     assert_same(tmp_path / "out", both_alone, "align", "finetune")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["zero2_offload", "zero3_offload"])
+def test_gradients_of_several_passes_are_added_up_on_the_cpu(
+    running: Server, root: Path, tmp_path: Path, name: str
+) -> None:
+    """Two passes a step in each process, four alone."""
+    changes: dict[str, Any] = {"max_steps": 6, "packing": False, "micro_batch_size": 1}
+    train(running, 0, root, tmp_path / "alone", **changes)
+    train(running, 2, root, tmp_path / "two", **changes, deepspeed=name)
+    assert_same(tmp_path / "two", tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_adapters_in_bf16_under_zero_3_learn_what_they_do_under_ddp(
+    running: Server, root: Path, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"max_steps": 6, "precision": "bf16", "gradient_checkpointing": True, **LORA}
+    train(running, 2, root, tmp_path / "ddp", **changes)
+    train(running, 2, root, tmp_path / "zero3", **changes, **ZERO3)
+    assert_same(tmp_path / "zero3", tmp_path / "ddp", loss=3e-2, weight=0.1)
+    assert {value.dtype for value in weights(tmp_path / "zero3").values()} == {torch.float32}
+
+
 # Checkpoints
 
 
@@ -376,6 +399,36 @@ def test_the_recipe_owns_batch_precision_and_clipping(tmp_path: Path) -> None:
         (
             '{"zero_optimization": {"stage": 2, "bucket": 7}}',
             "zero_optimization.bucket: Extra inputs are not permitted",
+        ),
+        (
+            '{"zero_optimization": {"stage": 2}, "tensor_parallel": {"autotp_size": 2}}',
+            "sets tensor_parallel, which is not done here; there may be zero_optimization, communication_",
+        ),
+        (
+            '{"zero_optimization": {"stage": 2}, "sequence_parallel_size": 2}',
+            "sets sequence_parallel_size, which is not done here; there may be zero_optimization, ",
+        ),
+        (
+            '{"zero_optimization": {"stage": 2}, "communication_data_type": "bf16"}',
+            "sets communication_data_type to bf16: gradients are sent in fp32; leave it out",
+        ),
+        (
+            '{"zero_optimization": {"stage": 2, "zenflow": {}}}',
+            "sets zero_optimization.zenflow, which is not done here; leave it out",
+        ),
+        *(
+            (
+                f'{{"zero_optimization": {{"stage": 3, "{key}": {value}}}}}',
+                f"sets zero_optimization.{key}, which is not done here; leave it out",
+            )
+            for key, value in (
+                ("elastic_checkpoint", "true"),
+                ("zero_quantized_weights", "true"),
+                ("zero_quantized_nontrainable_weights", "true"),
+                ("zero_quantized_gradients", "true"),
+                ("zero_hpz_partition_size", "2"),
+                ("mics_shard_size", "2"),
+            )
         ),
     ],
 )

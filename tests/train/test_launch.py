@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
+from tests.train import factory
 from tests.train.test_pipeline import ANSWERS, ROOT, World, log
+from train import distributed
 from train.launch import __main__ as launch
 from train.launch.hosts import Host, read_hosts
 from train.records import InputError
@@ -38,8 +41,10 @@ def command(world: World, options: Sequence[str], *overrides: str) -> list[str]:
     ]
 
 
-def start(world: World, options: Sequence[str], *overrides: str, path: Path | None = None) -> Any:
-    env = os.environ | ({"PATH": f"{path}:{os.environ['PATH']}"} if path else {})
+def start(
+    world: World, options: Sequence[str], *overrides: str, path: Path | None = None, **variables: str
+) -> Any:
+    env = os.environ | variables | ({"PATH": f"{path}:{os.environ['PATH']}"} if path else {})
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command(world, options, *overrides), cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True
@@ -57,6 +62,19 @@ def stand_in(folder: Path, name: str, script: str) -> Path:
     path.write_text(f"#!/bin/bash\n{script}")
     path.chmod(0o755)
     return path
+
+
+def hub_cache(folder: Path, factor: float) -> Path:
+    """As huggingface_hub keeps what it has downloaded: a tower `own/tower`, its weights times `factor`."""
+    model = folder / "models--own--tower"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text("0" * 40)
+    snapshot = model / "snapshots" / ("0" * 40)
+    shutil.copytree(factory.vision_tower("clip"), snapshot)
+    weights = load_file(snapshot / "model.safetensors")
+    scaled = {name: weight * factor for name, weight in weights.items()}
+    save_file(scaled, snapshot / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 def free_port() -> str:
@@ -101,7 +119,7 @@ def test_an_error_is_one_line_whatever_the_number_of_processes(world: World) -> 
     _, errors = running.communicate()
     assert (running.returncode, errors) == (
         2,
-        "error: global_batch_size 3 is no multiple of the 2 processes: change one of them\n",
+        "error: finetune.global_batch_size 3 is no multiple of the 2 processes: change one of them\n",
     )
 
 
@@ -192,17 +210,20 @@ def test_an_error_of_one_process_is_said_once_and_ends_all(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("differs", ["out", "data"])
-def test_nodes_that_do_not_share_a_folder_or_the_data_are_refused(world: World, differs: str) -> None:
+@pytest.mark.parametrize("differs", ["out", "data", "model"])
+def test_nodes_that_do_not_share_folder_data_or_model_are_refused(world: World, differs: str) -> None:
     port = free_port()
     launches = []
     for rank in ("0", "1"):
         options = ["--nodes", "2", "--node-rank", rank, "--master-addr", "localhost", "--master-port", port]
-        launches.append(start(world, [*options, "--gpus", "1"]))
+        cache = hub_cache(world.folder / f"cache-{rank}", 1.5 if (differs, rank) == ("model", "1") else 1)
+        launches.append(
+            start(world, [*options, "--gpus", "1"], "model.vision_tower=own/tower", HF_HUB_CACHE=str(cache))
+        )
         # The second node's.
         if differs == "out":
             world.out = world.folder / "elsewhere"
-        else:
+        elif differs == "data":
             world.data = world.write("others.json", ANSWERS[:2])
     errors = [launch.communicate()[1] for launch in launches]
     assert [launch.returncode for launch in launches] == [2, 2]
@@ -210,6 +231,8 @@ def test_nodes_that_do_not_share_a_folder_or_the_data_are_refused(world: World, 
         "out": f"--out {world.folder}/elsewhere: process 1, on {platform.node()}, does not see what the main "
         "one wrote there; several nodes need a folder on a file system that they share",
         "data": f"{world.folder}/answers.json: process 1 has another file there; give every node the same",
+        "model": "process 1 read another language model or vision tower than process 0 (other weights, or "
+        "other tokens); give every node the same",
     }
     assert "".join(errors) == f"error: {said[differs]}\n"
 
@@ -259,12 +282,24 @@ def test_as_many_processes_are_launched_as_there_are_gpus(monkeypatch: pytest.Mo
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     nodes = ["--nodes", "2", "--node-rank", "1", "--master-addr", "localhost"]
-    assert launch.main([*nodes, "run", "--out", "o"]) == 0
+    assert launch.main([*nodes, "run", "--recipe", "smoke", "--out", "o"]) == 0
     assert given == [
         [
             *("--nnodes", "2", "--node-rank", "1", "--master-addr", "localhost"),
             *("--master-port", "29500"),
-            *("--nproc-per-node", "8", "--shutdown-timeout", "600", "--module", "train", "run", "--out", "o"),
+            *(
+                "--nproc-per-node",
+                "8",
+                "--shutdown-timeout",
+                "600",
+                "--module",
+                "train",
+                "run",
+                "--recipe",
+                "smoke",
+                "--out",
+                "o",
+            ),
         ]
     ]
     assert os.environ["OMP_NUM_THREADS"] == "12"
@@ -273,10 +308,14 @@ def test_as_many_processes_are_launched_as_there_are_gpus(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--nodes", "2"], "--master-addr is missing: give the name or address of the node with rank 0"),
+        (["--nodes", "2"], "--master-addr (MASTER_ADDR of make) is missing: name the node with rank 0"),
         (
             ["--nodes", "2", "--node-rank", "2", "--master-addr", "a"],
             "--node-rank 2: of 2 nodes, ranks are 0 to 1",
+        ),
+        (
+            ["--nodes", "0"],
+            "--nodes 0: give how many there are, or a hostfile",
         ),
         (
             ["--nodes", "gone.txt"],
@@ -291,6 +330,74 @@ def test_a_launch_that_cannot_be_is_refused(
     assert capsys.readouterr().err == f"error: {message}\n"
 
 
+@pytest.mark.parametrize(
+    ("statuses", "status", "said"),
+    [
+        # One says its error, and torchrun ends the others.
+        ({0: 2, 1: -signal.SIGTERM, 2: -signal.SIGKILL}, 2, ""),
+        ({0: 1, 1: -signal.SIGTERM}, 1, ""),
+        ({0: 130, 1: 130, 2: -signal.SIGTERM}, 130, ""),
+        # One is killed; another, by gloo, notices.
+        (
+            {0: 1, 1: -signal.SIGKILL, 2: -signal.SIGTERM},
+            137,
+            "process 1, on HOST, was ended by SIGKILL: this machine's memory may be full",
+        ),
+        # By NCCL nobody does, and torchrun kills them all.
+        (
+            {0: -signal.SIGKILL, 1: -signal.SIGKILL},
+            137,
+            "processes 0, 1, on HOST, were ended by SIGKILL: this machine's memory may be full",
+        ),
+        ({0: -signal.SIGTERM, 1: -signal.SIGSEGV}, 139, "process 1, on HOST, was ended by SIGSEGV"),
+        ({0: -signal.SIGTERM}, 143, "process 0, on HOST, was ended by SIGTERM"),
+    ],
+)
+def test_what_ended_first_is_the_status_and_is_to_blame(
+    statuses: dict[int, int], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert launch._status(statuses) == status
+    line = said.replace("HOST", socket.gethostname())
+    assert capsys.readouterr().err == (f"error: {line}\n" if line else "")
+
+
+def test_a_wrong_option_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        launch.main(["--gpus", "2", "run", "--recipie", "smoke"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("No such option: --recipie") == 1
+
+
+def test_what_is_no_run_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone: list[list[str]] = []
+
+    def run_alone(command: list[str]) -> int:
+        alone.append(command)
+        return 0
+
+    monkeypatch.setattr(launch, "_run_alone", run_alone)
+    assert launch.main(["--gpus", "2", "export", "out/x"]) == 0
+    assert alone == [["export", "out/x"]]
+
+
+def test_without_ssh_there_is_no_hostfile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "hosts.txt").write_text("a\nb\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch.main(["--nodes", "hosts.txt", "run"]) == 2
+    said = "error: --nodes hosts.txt: there is no ssh on this machine to reach them by\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_number_of_processes_without_their_ranks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(InputError, match="WORLD_SIZE is 2 in the environment, but RANK"):
+        distributed.start()
+
+
 def test_a_master_that_nobody_knows_is_refused_before_it_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,7 +405,9 @@ def test_a_master_that_nobody_knows_is_refused_before_it_is_waited_for(
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert launch.main(["--nodes", "2", "--master-addr", "gone", "run"]) == 2
+    assert (
+        launch.main(["--nodes", "2", "--master-addr", "gone", "run", "--recipe", "smoke", "--out", "o"]) == 2
+    )
     assert capsys.readouterr() == (
         "",
         "error: --master-addr gone: not known here (Name or service not known)\n",
@@ -377,8 +486,10 @@ def test_a_slurm_job_launches_once_on_each_node(tmp_path: Path) -> None:
     assert slurm.scontrol() == ["show hostnames a[1-2]"]
 
 
-@pytest.mark.parametrize("status", [130, 1])
-def test_a_slurm_job_whose_time_is_up_is_queued_again_if_it_was_saved(tmp_path: Path, status: int) -> None:
+@pytest.mark.parametrize("status", [130, 137, 2])
+def test_a_slurm_job_whose_time_is_up_is_queued_again_unless_it_cannot_go_on(
+    tmp_path: Path, status: int
+) -> None:
     slurm = Slurm(tmp_path)
     job = slurm.start(
         f"trap 'exit {status}' TERM\necho $$ > running.$SLURM_NODEID\nwhile :; do sleep 0.01; done\n"
@@ -387,4 +498,4 @@ def test_a_slurm_job_whose_time_is_up_is_queued_again_if_it_was_saved(tmp_path: 
     job.send_signal(signal.SIGUSR1)
     assert job.wait() == status
     assert (tmp_path / "scancel.log").read_text() == "--signal=TERM 40017.0\n"
-    assert slurm.scontrol() == ["show hostnames a[1-2]", *(["requeue 40017"] if status == 130 else [])]
+    assert slurm.scontrol() == ["show hostnames a[1-2]", *(["requeue 40017"] if status > 2 else [])]

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from train import gates, pipeline
 from train.config import RunConfig, StageConfig
 from train.records import InputError
 from train.stages import PartCount
+from train.trainer import StopRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = ROOT / "examples" / "scenes"
@@ -492,9 +494,9 @@ def test_a_stage_that_no_gpu_holds_is_refused_with_what_would_help(monkeypatch: 
     ("processes", "deepspeed", "needed"),
     [
         (1, "zero3", 108.12),  # with nobody to share with
-        (8, None, 108.12),
-        (8, "zero2", 37.56),
-        (8, "zero3", 13.515),
+        (8, None, 135.0),  # gradients twice, in DDP's buckets
+        (8, "zero2", 40.92),
+        (8, "zero3", 16.875),
         (1, "zero2_offload", 27.48),
         (1, "zero3_offload", 0),
     ],
@@ -518,6 +520,77 @@ def test_the_gates_run_where_the_model_fits_whole_with_its_gradients(monkeypatch
     assert pipeline._fits(stage_with(), WHOLE_7B)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (54 * GB, 80 * GB))
     assert not pipeline._fits(stage_with(), WHOLE_7B)
+    # Weights in 4 bits are on the GPU already.
+    assert pipeline._fits(stage_with(language_model="lora", quantization="nf4"), WHOLE_7B)
+
+
+class GatedModel:
+    """As much of a model as the gates of `_train` are seen by."""
+
+    def __init__(self) -> None:
+        self.devices = ["cpu"]
+
+    def to(self, device: str) -> GatedModel:
+        self.devices.append(device)
+        return self
+
+
+def train_with_gates_too_large_for_a_gpu(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> GatedModel:
+    model = GatedModel()
+
+    def check(seen: GatedModel, *_: Any, **__: Any) -> list[gates.GateResult]:
+        if seen.devices[-1] == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has")
+        return [gates.GateResult("batch", "fits")]
+
+    monkeypatch.setattr(pipeline, "_build", lambda *_: (model, WHOLE_7B))
+    monkeypatch.setattr(pipeline, "_fits", lambda *_: True)
+    monkeypatch.setattr(pipeline, "run_gates", check)
+    monkeypatch.setattr(pipeline, "Collator", lambda *_: None)
+    monkeypatch.setattr(pipeline, "image_size", lambda _: 336)
+    monkeypatch.setattr(pipeline, "train_stage", lambda *_, **__: None)
+    tokenizer = SimpleNamespace(pad_token_id=0)
+    item: Any = SimpleNamespace(
+        name="finetune",
+        stage=stage_with(**settings),
+        processor=SimpleNamespace(tokenizer=tokenizer),
+        encoder=None,
+        data=None,
+        source=SimpleNamespace(files=()),
+    )
+    recipe: Any = None
+    config: Any = None
+    pipeline._train(item, recipe, config, Path("out"), {"finetune": None}, StopRequest())
+    return model
+
+
+@pytest.mark.parametrize("deepspeed", ["zero2_offload", "zero3_offload"])
+def test_gates_too_large_for_a_gpu_run_on_the_cpu_where_processes_share_the_model(
+    monkeypatch: pytest.MonkeyPatch, deepspeed: str
+) -> None:
+    assert train_with_gates_too_large_for_a_gpu(monkeypatch, deepspeed=deepspeed).devices == [
+        *("cpu", "cuda", "cpu")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "share"),
+    [
+        ({}, "share it (finetune.deepspeed=zero3 on more GPUs, or zero3_offload), "),
+        ({"deepspeed": "zero2_offload", "language_model": "lora", "quantization": "nf4"}, ""),
+    ],
+    ids=["each whole", "4 bits"],
+)
+def test_gates_too_large_for_a_gpu_refuse_a_model_that_each_process_holds_whole(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], share: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        train_with_gates_too_large_for_a_gpu(monkeypatch, **settings)
+    assert str(caught.value) == (
+        "finetune: the GPU's memory does not hold this stage (CUDA out of memory): lower finetune.max_length "
+        f"(now 2048), set finetune.gradient_checkpointing=true, {share}or train less of it "
+        "(finetune.language_model=lora)"
+    )
 
 
 # Data, whoever made it

@@ -265,9 +265,9 @@ def test_the_number_of_steps_is_known_in_advance(changes: dict[str, Any], sample
 
 def test_a_batch_that_does_not_divide_over_the_processes_is_refused() -> None:
     stage = STAGES["finetune"]
-    assert [process_batch_size(stage, processes) for processes in (1, 2, 4)] == [4, 2, 1]
-    with pytest.raises(InputError, match="global_batch_size 4 is no multiple of the 3 processes"):
-        process_batch_size(stage, 3)
+    assert [process_batch_size("finetune", stage, processes) for processes in (1, 2, 4)] == [4, 2, 1]
+    with pytest.raises(InputError, match=r"finetune\.global_batch_size 4 is no multiple of the 3 processes"):
+        process_batch_size("finetune", stage, 3)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
@@ -447,7 +447,8 @@ def test_memory_that_runs_out_is_one_line_that_says_what_to_lower(
     assert refused(ready, tmp_path) == (
         "finetune: the GPU's memory does not hold this stage (CUDA out of memory): lower "
         "finetune.micro_batch_size (now 2) or finetune.max_length (now 256), set "
-        "finetune.gradient_checkpointing=true, or train less of it (finetune.language_model=lora)"
+        "finetune.gradient_checkpointing=true, share it (finetune.deepspeed=zero3 on more GPUs, or "
+        "zero3_offload), or train less of it (finetune.language_model=lora)"
     )
 
 

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from train.records import InputError
 
@@ -78,22 +79,27 @@ def _count(text: str) -> int:
 def _launch_here(options: argparse.Namespace) -> int:
     """This node's processes: one for each GPU, or as many as are asked for."""
     nodes = int(options.nodes)
-    if not 0 <= options.node_rank < max(nodes, 1):
+    if nodes < 1:
+        raise InputError(f"--nodes {nodes}: give how many there are, or a hostfile")
+    if not 0 <= options.node_rank < nodes:
         raise InputError(f"--node-rank {options.node_rank}: of {nodes} nodes, ranks are 0 to {nodes - 1}")
     if nodes > 1 and options.master_addr is None:
-        raise InputError("--master-addr is missing: give the name or address of the node with rank 0")
+        raise InputError("--master-addr (MASTER_ADDR of make) is missing: name the node with rank 0")
+    if options.stop_with_stdin:
+        threading.Thread(target=_stop_with_stdin, daemon=True).start()
+    processes = options.gpus or _gpus()
+    if nodes == processes == 1 or options.command[0] != "run":
+        return _run_alone(options.command)  # to plan, export or chat needs no second one
+    _check_usage(options.command)
     if nodes > 1:
         _check_address(options.master_addr)
+    print(f"Starting {processes} processes", flush=True)
+    if nodes > 1:
         print(
             f"Node {options.node_rank} of {nodes}: meeting the others at {options.master_addr} port "
             f"{options.master_port}, for up to 10 minutes",
             flush=True,
         )
-    if options.stop_with_stdin:
-        threading.Thread(target=_stop_with_stdin, daemon=True).start()
-    processes = options.gpus or _gpus()
-    if nodes == processes == 1:
-        return _run_alone(options.command)
     # Not torchrun's one thread, with which an optimizer that is offloaded to the CPU would crawl.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its remarks, from every process
@@ -107,6 +113,27 @@ def _launch_here(options: argparse.Namespace) -> int:
     )
     each = ["--nproc-per-node", str(processes), "--shutdown-timeout", str(SAVING_S)]
     return _torchrun([*where, *each, "--module", "train", *options.command])
+
+
+def _check_usage(command: Sequence[str]) -> None:
+    """End here of a wrong option, which each of the processes would say."""
+    import typer
+
+    from train.__main__ import app
+
+    group: Any = typer.main.get_command(app)
+    try:
+        context = group.make_context("python -m train", list(command))
+        name, subcommand, arguments = group.resolve_command(context, list(command))
+        subcommand.make_context(name, arguments, parent=context).close()
+    except typer.Exit as end:  # --help
+        sys.exit(end.exit_code)
+    except Exception as error:
+        # Of click, which not every version of typer lets others import.
+        if not hasattr(error, "show"):
+            raise
+        error.show()
+        sys.exit(EXIT_BAD_INPUT)
 
 
 def _check_address(address: str) -> None:
@@ -149,18 +176,33 @@ def _torchrun(arguments: list[str]) -> int:
         # Of the launches' meeting; what goes wrong between the processes, they say.
         raise InputError(f"the nodes did not meet ({str(error).splitlines()[0]})") from None
     except ChildFailedError as failed:
-        statuses = {rank: int(failure.exitcode) for rank, failure in sorted(failed.failures.items())}
-        for rank, status in statuses.items():
-            if status < 0:  # that one said nothing
-                why = ": this machine's memory may be full" if status == -signal.SIGKILL else ""
-                name = signal.Signals(-status).name
-                print(
-                    f"error: process {rank}, on {socket.gethostname()}, was ended by {name}{why}",
-                    file=sys.stderr,
-                )
-        worst = min(statuses.values())
-        return worst if worst > 0 else 128 - worst
+        return _status({rank: int(each.exitcode) for rank, each in sorted(failed.failures.items())})
     return 0
+
+
+def _status(statuses: dict[int, int]) -> int:
+    """The exit status of a launch whose processes ended so; a negative one is the signal that ended it.
+
+    Where one fails torchrun ends the others, by SIGTERM and, after 30 seconds, SIGKILL: not to be blamed.
+    """
+    said = [status for status in (EXIT_BAD_INPUT, EXIT_INTERRUPTED) if status in statuses.values()]
+    if said:
+        return said[0]
+    killed = {rank: -status for rank, status in statuses.items() if status < 0}
+    first_ones = {rank: number for rank, number in killed.items() if number != signal.SIGTERM}
+    failed = [status for status in statuses.values() if status > 0]
+    if failed and not first_ones:
+        return min(failed)
+    for number in sorted({*(first_ones or killed).values()}):
+        ranks = [str(rank) for rank, each in killed.items() if each == number]
+        which = f"process {ranks[0]}" if len(ranks) == 1 else f"processes {', '.join(ranks)}"
+        was = "was" if len(ranks) == 1 else "were"
+        why = ": this machine's memory may be full" if number == signal.SIGKILL else ""
+        print(
+            f"error: {which}, on {socket.gethostname()}, {was} ended by {signal.Signals(number).name}{why}",
+            file=sys.stderr,
+        )
+    return 128 + max((first_ones or killed).values())
 
 
 def _stop_with_stdin() -> None:

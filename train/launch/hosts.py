@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,8 @@ def launch_everywhere(options: argparse.Namespace) -> int:
     Returns the first exit status that is not 0.
     """
     hosts = read_hosts(Path(options.nodes))
+    if shutil.which(_SSH[0]) is None:
+        raise InputError(f"--nodes {options.nodes}: there is no ssh on this machine to reach them by")
     launches = [
         subprocess.Popen(
             [*_SSH, host.name, _remote_command(host, rank, hosts, options)],

@@ -34,7 +34,8 @@ while kill -0 "$step" 2>/dev/null; do
 done
 wait "$step"
 status=$?
-if [ -n "$time_is_up" ] && [ "$status" -eq 130 ]; then
+# Any status but of a run that is finished or cannot go on: a node may have been slow to end, and killed.
+if [ -n "$time_is_up" ] && [ "$status" -gt 2 ]; then
     scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$status"
