@@ -18,7 +18,7 @@ from datagen.concepts import FREQUENT, RARE, balance
 from datagen.convert.collection import LeftOut, Where, image_id_of, printable
 from datagen.convert.files import NoColumns, find_columns, read_table, read_text
 from datagen.convert.images import Fault, ImageFolder
-from datagen.convert.summary import count_lines
+from datagen.convert.summary import count_lines, counted
 from datagen.convert.tables import IMAGE
 from datagen.convert.writing import check_new, new_folder, write_left_out
 from datagen.emit import ALIGNMENT
@@ -160,11 +160,11 @@ def align(
 
 def summary(aligned: Aligned, images: Path, out: Path) -> list[str]:
     """Line by line: what was made, what was not and why, where it is, what to do next."""
-    lines = [f"{aligned.pairs:,} pairs read, {aligned.records:,} in the set: {out / ALIGNMENT}"]
+    lines = [f"{counted(aligned.pairs, 'pair')} read, {aligned.records:,} in the set: {out / ALIGNMENT}"]
     if (concepts := aligned.concepts) is not None:
+        phrases = counted(concepts.phrases, "different noun phrase")
         lines.append(
-            f"concepts: {concepts.phrases:,} different noun phrases, {concepts.used:,} of them in at least "
-            f"{RARE} captions and so in the set"
+            f"concepts: {phrases}, {concepts.used:,} of them in at least {RARE} captions and so in the set"
         )
     made = [f"ALIGN_DATA={out / ALIGNMENT}", f"ALIGN_IMAGES={images}"]
     train = f"make train RECIPE=… DATA=… IMAGES=… {shlex.join(made)}"

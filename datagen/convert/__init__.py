@@ -51,6 +51,8 @@ class Converted:
     boxes: int
     boxed_categories: int
     captions: int
+    without_caption: int
+    """Images of instances.json that captions.json lacks, where both are written."""
     counts: dict[str, dict[str, int]]
     """Outcome (`left_out`, `mended`) to reason to how many lines of left_out.jsonl."""
     notes: list[str]
@@ -79,7 +81,8 @@ def convert(
         if not path.exists():
             raise InputError(f"{path}: does not exist; check the path")
     into = _read(format_, paths, images, splits)
-    pictures = into.pictures.values()
+    into.finish()
+    pictures = [each for each in into.pictures.values() if each.captions or each.name not in into.unknown]
     boxes, captions = sum(len(each.boxes) for each in pictures), sum(len(each.captions) for each in pictures)
     if not boxes and not captions:
         raise InputError(_nothing(format_, into))
@@ -88,10 +91,11 @@ def convert(
         write_left_out(into.left_out, folder)
     files = [out / CAPTIONS] if captions else []
     return Converted(
-        images=len(into.pictures),
+        images=len(pictures),
         boxes=boxes,
         boxed_categories=len({name for each in pictures for name, _ in each.boxes}),
         captions=captions,
+        without_caption=sum(not each.captions for each in pictures if boxes and captions),
         counts=into.counts(),
         notes=into.notes,
         files=[*files, out / INSTANCES] if boxes else files,

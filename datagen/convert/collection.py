@@ -74,7 +74,8 @@ class Collection:
     """Takes what a reader finds, record by record, and keeps what can be used.
 
     Where a box of a known category cannot be, its category goes into the image's `uncounted`: with
-    an object missing, nobody may count the others.
+    an object missing, nobody may count the others. Where the category is not known either, the image
+    goes into `unknown`: the object may be of any.
     """
 
     def __init__(self, images: ImageFolder) -> None:
@@ -86,6 +87,11 @@ class Collection:
         self.left_out: list[LeftOut] = []
         self.notes: list[str] = []
         """What the user should know and no record is to blame for."""
+        self.unknown: dict[str, Where] = {}
+        """Images with an object that could not be read, and the first such object."""
+        self._spelled: Counter[str] = Counter()
+        """How often each category was met."""
+        self._met_at: dict[str, Where] = {}
         self._sizes: dict[str, Size | Fault] = {}
         self._ids: dict[int, str] = {}
 
@@ -178,7 +184,7 @@ class Collection:
             return
         # As many digits as COCO has.
         inside = (round(inside[0], 2), round(inside[1], 2), round(inside[2], 2), round(inside[3], 2))
-        if (category, inside) in picture.boxes:
+        if any(place == inside and name.casefold() == category.casefold() for name, place in picture.boxes):
             detail = f"{said} is a copy of one before it"
             self.leave_out(where, "duplicate_box", detail, picture.name)
             return
@@ -194,14 +200,21 @@ class Collection:
         """A label as the name of a category; None with the record left out."""
         name = " ".join(label.split()) if isinstance(label, str) else ""
         if not name:
-            self.leave_out(where, "no_label", "it has no label", picture.name)
+            self.unreadable(where, picture, "no_label", "it has no label")
         elif _UNPRINTABLE.search(name) or _SURROGATE.search(name):
             detail = f"its label {name!a} has characters that a name should not have"
-            self.leave_out(where, "bad_label", detail, picture.name)
+            self.unreadable(where, picture, "bad_label", detail)
         else:
             self.categories.setdefault(name)
+            self._spelled[name] += 1
+            self._met_at.setdefault(name, where)
             return name
         return None
+
+    def unreadable(self, where: Where, picture: Picture, reason: str, detail: str) -> None:
+        """An object of which not even the category is known."""
+        self.unknown.setdefault(picture.name, where)
+        self.leave_out(where, reason, detail, picture.name)
 
     def lost(self, where: Where, picture: Picture, category: str, reason: str, detail: str) -> None:
         """An object of a known category that cannot be used."""
@@ -220,6 +233,40 @@ class Collection:
             self.leave_out(where, "duplicate_caption", "the image has it already", picture.name)
         else:
             picture.captions.append(caption)
+
+    def finish(self) -> None:
+        """To be called once, after the last record."""
+        self._merge_spellings()
+        for name, where in sorted(self.unknown.items()):
+            if (picture := self.pictures.get(name)) is None:
+                continue
+            detail = "one of its objects could not be read, so nothing can be said to be absent or counted"
+            self.leave_out(where, "unknown_object", detail, name)
+            # Still listed: of an image with captions that the instances file lacks, `run` would take it
+            # that it has nothing.
+            picture.boxes.clear()
+            picture.uncounted = dict.fromkeys(self.categories)
+
+    def _merge_spellings(self) -> None:
+        """One category of those whose names differ in nothing but capitals."""
+        alike: dict[str, list[str]] = {}
+        for name in self.categories:
+            alike.setdefault(name.casefold(), []).append(name)
+        kept: dict[str, str] = {}
+        for names in alike.values():
+            names.sort(key=lambda name: (-self._spelled[name], name))
+            kept |= dict.fromkeys(names, names[0])
+            for name in names[1:]:
+                if name in self._met_at:
+                    detail = f"{name!r} ({self._spelled[name]:,}) is taken for {names[0]!r}"
+                    self.leave_out(self._met_at[name], "label_case", detail, mended=True)
+            if len(names) > 1:
+                told = ", ".join(f"{name} {self._spelled[name]:,}" for name in names)
+                self.notes.append(f"one category, not {len(names)}, as only capitals differ: {told}")
+        self.categories = dict.fromkeys(kept[name] for name in self.categories)
+        for picture in self.pictures.values():
+            picture.boxes = [(kept[name], place) for name, place in picture.boxes]
+            picture.uncounted = dict.fromkeys(kept[name] for name in picture.uncounted)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """By outcome, then reason, the most frequent first: how many lines of left_out.jsonl."""

@@ -81,11 +81,15 @@ class Row(NamedTuple):
     """Of the file, counted from 1: where the row begins."""
     values: dict[str, str] | None
     """By role; None for a row with more or fewer fields than the header."""
+    fields: list[str]
+    """As they stand in the row."""
 
 
 class Table(NamedTuple):
-    roles: frozenset[str]
-    """Which columns were found."""
+    columns: dict[str, int]
+    """Role to the place of its column, for those that were found."""
+    width: int
+    """Columns of the header."""
     rows: Iterator[Row]
 
 
@@ -94,7 +98,8 @@ def read_table(path: Path, names: Mapping[str, Sequence[str]], needs: Sequence[S
 
     `names` has for each role the names a column may go by, the best first, written without anything
     but letters and digits. `needs` has the sets of roles of which one must be there. Raises NoColumns
-    when none is, and InputError, while rows are read, for quotes that do not close.
+    when none is, and InputError, while rows are read, for quotes that do not close. Values separated by
+    tabs may have any quotes: where these do not parse, no quote of the file is read as one.
     """
     text = read_text(path)
     csv.field_size_limit(_LONGEST_FIELD)
@@ -103,7 +108,7 @@ def read_table(path: Path, names: Mapping[str, Sequence[str]], needs: Sequence[S
         header = next(csv.reader([first], delimiter=delimiter), [])
         roles = find_columns(header, names)
         if any(all(role in roles for role in alternative) for alternative in needs):
-            return Table(frozenset(roles), _rows(path, text, delimiter, len(header), roles))
+            return Table(roles, len(header), _rows(path, text, delimiter, len(header), roles))
     wanted = " or ".join(", ".join(names[role][0] for role in alternative) for alternative in needs)
     raise NoColumns(
         f"{path}: its first line must name the columns; it is {_shortened(first)}, and needs {wanted}"
@@ -122,7 +127,13 @@ def find_columns(header: Sequence[str], names: Mapping[str, Sequence[str]]) -> d
 
 
 def _rows(path: Path, text: str, delimiter: str, width: int, roles: Mapping[str, int]) -> Iterator[Row]:
-    reader = csv.reader(_lines(text), delimiter=delimiter, strict=True)
+    are_text = delimiter == "\t" and not _quotes_parse(text)
+    reader = csv.reader(
+        _lines(text),
+        delimiter=delimiter,
+        strict=True,
+        quoting=csv.QUOTE_NONE if are_text else csv.QUOTE_MINIMAL,
+    )
     before = 0
     try:
         for fields in reader:
@@ -130,11 +141,25 @@ def _rows(path: Path, text: str, delimiter: str, width: int, roles: Mapping[str,
             if line == 1 or not any(field.strip() for field in fields):
                 continue
             is_whole = len(fields) == width
-            yield Row(line, {role: fields[at] for role, at in roles.items()} if is_whole else None)
+            yield Row(line, {role: fields[at] for role, at in roles.items()} if is_whole else None, fields)
     except csv.Error as error:
+        if "new-line" in str(error):
+            raise InputError(
+                f"{path}: line {before + 1:,}: has a carriage return within; save it with other line ends"
+            ) from None
         raise InputError(
-            f"{path}: line {before + 1:,}: {error}: its quotes do not close; export it again"
+            f"{path}: line {before + 1:,}: its quotes do not close, or text stands after them: put the whole "
+            'value in quotes and double those within it (""), or separate the columns by tabs'
         ) from None
+
+
+def _quotes_parse(text: str) -> bool:
+    try:
+        for _ in csv.reader(_lines(text), delimiter="\t", strict=True):
+            pass
+    except csv.Error:
+        return False
+    return True
 
 
 def _lines(text: str) -> Iterator[str]:

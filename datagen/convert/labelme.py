@@ -44,7 +44,7 @@ def _read_shapes(path: Path, shapes: list[Any], picture: Picture, into: Collecti
     for position, shape in enumerate(shapes, 1):
         where = Where(path, f"shape {position}")
         if not isinstance(shape, dict):
-            into.leave_out(where, "bad_shape", "it is not an object", picture.name)
+            into.unreadable(where, picture, "bad_shape", "it is not an object")
             continue
         label = shape.get("label")
         kind = shape.get("shape_type") or "polygon"  # as old files without one mean

@@ -26,6 +26,14 @@ def numbers(values: Iterable[object]) -> list[float] | None:
     return None if None in read else [value for value in read if value is not None]
 
 
+def what_is_no_number(values: Iterable[object]) -> str:
+    """Why `numbers` gave None, for a person."""
+    wrong = next(value for value in values if number(value) is None)
+    if isinstance(wrong, str) and number(wrong.replace(",", ".")) is not None:
+        return f"{wrong!r} is not a number: decimals need a point"
+    return f"{wrong!r} is not a finite number"
+
+
 def around(points: Iterable[tuple[float, float]]) -> Corners | None:
     """The upright rectangle around the points; None for no points."""
     xs, ys = zip(*points, strict=True) if (points := list(points)) else ((), ())

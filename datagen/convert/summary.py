@@ -20,18 +20,30 @@ def count_lines(counts: Mapping[str, Mapping[str, int]], out: Path) -> list[str]
     return [*lines, f"each is named in {out / LEFT_OUT}"] if lines else []
 
 
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
+
+
 def summary(converted: Converted, out: Path) -> list[str]:
     """Line by line: what was made, what was not and why, where it is, what to do next."""
-    made = [f"{converted.captions:,} captions"] if converted.captions else []
+    made = [counted(converted.captions, "caption")] if converted.captions else []
     if converted.boxes:
-        made.insert(0, f"{converted.boxes:,} boxes of {converted.boxed_categories:,} categories")
+        categories = counted(converted.boxed_categories, "category", "categories")
+        made.insert(0, f"{counted(converted.boxes, 'box', 'boxes')} of {categories}")
     options: list[str] = []
     for file in converted.files:
         options += ["--captions" if file.name == CAPTIONS else "--instances", str(file)]
+    without_caption = []
+    if lacking := converted.without_caption:
+        told = f"{counted(lacking, 'image')} without a caption"
+        without_caption.append(f"{told}: given both files, `run` skips {'it' if lacking == 1 else 'them'}")
     run = ["python", "-m", "datagen", "run", *options, "--images", str(converted.images_dir)]
+    files = " and ".join(map(str, converted.files))
     return [
-        f"{converted.images:,} images, {' and '.join(made)}: {' and '.join(map(str, converted.files))}",
+        f"{counted(converted.images, 'image')}, {' and '.join(made)}: {files}",
         *count_lines(converted.counts, out),
         *converted.notes,
+        *without_caption,
         f"next: {shlex.join([*run, '--out', 'out/mine'])}",
     ]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datagen.convert.collection import Collection, Where
-from datagen.convert.files import Row, files_in, read_table, read_text
-from datagen.convert.shapes import Corners, number, numbers
+from datagen.convert.files import Row, Table, files_in, read_table, read_text
+from datagen.convert.shapes import number, numbers, what_is_no_number
 from datagen.records import InputError
 
 IMAGE = (
@@ -59,7 +59,7 @@ def read_boxes(paths: Sequence[Path], into: Collection) -> None:
     for path in paths:
         needs = [("image", "label", *_CORNERS), ("image", "label", *_PLACE_AND_SIZE)]
         table = read_table(path, _BOX_COLUMNS, needs)
-        has_corners = table.roles.issuperset(_CORNERS)
+        has_corners = table.columns.keys() >= set(_CORNERS)
         rows = list(table.rows)
         columns = _CORNERS if has_corners else _PLACE_AND_SIZE
         found = [
@@ -69,28 +69,44 @@ def read_boxes(paths: Sequence[Path], into: Collection) -> None:
         if are_fractions:
             into.notes.append(f"{path}: read as fractions of width and height, none being above 1")
         for row in rows:
-            _read_box(Where(path, f"line {row.line}"), row, columns, are_fractions, into)
+            where = Where(path, f"line {row.line}")
+            if row.values is None:
+                _leave_out_row(where, row, table, into)
+            else:
+                _read_box(where, row.values, columns, are_fractions, into)
+
+
+def _leave_out_row(where: Where, row: Row, table: Table, into: Collection) -> None:
+    """A row with more or fewer values than the header. Nobody knows which object its image then lacks."""
+    into.leave_out(where, "bad_row", "it has more or fewer values than the header")
+    at = table.columns["image"]
+    # Where a value is missing or too many, the image's still has its place from one of the two ends.
+    for position in (at, len(row.fields) - table.width + at):
+        if 0 <= position < len(row.fields):
+            name = into.images.find(row.fields[position])
+            if isinstance(name, str) and into.image(where, name) is not None:
+                into.unknown.setdefault(name, where)
+                return
 
 
 def _read_box(
-    where: Where, row: Row, columns: tuple[str, ...], are_fractions: bool, into: Collection
+    where: Where, values: dict[str, str], columns: tuple[str, ...], are_fractions: bool, into: Collection
 ) -> None:
-    values = row.values
-    if values is None:
-        into.leave_out(where, "bad_row", "it has more or fewer values than the header")
-        return
     size = (None, None) if columns == _PLACE_AND_SIZE else (values.get("width"), values.get("height"))
     if (picture := into.image(where, values["image"], number(size[0]), number(size[1]))) is None:
         return
     if not any(values[column].strip() for column in columns):
         return  # looked at, and nothing found
-    corners: Corners | None = None
-    if (read := numbers(values[column] for column in columns)) is not None:
-        left, top, right, bottom = read
-        if columns == _PLACE_AND_SIZE:
-            right, bottom = left + right, top + bottom
-        across, down = (picture.width, picture.height) if are_fractions else (1, 1)
-        corners = (left * across, top * down, right * across, bottom * down)
+    place = [values[column] for column in columns]
+    if (read := numbers(place)) is None:
+        if (category := into.category(where, picture, values["label"])) is not None:
+            into.lost(where, picture, category, "bad_box", what_is_no_number(place))
+        return
+    left, top, right, bottom = read
+    if columns == _PLACE_AND_SIZE:
+        right, bottom = left + right, top + bottom
+    across, down = (picture.width, picture.height) if are_fractions else (1, 1)
+    corners = (left * across, top * down, right * across, bottom * down)
     into.box(where, picture, values["label"], corners)
 
 

@@ -16,10 +16,14 @@ from typing import Any
 from datagen.convert.collection import Collection, Picture, Where
 from datagen.convert.files import read_text
 from datagen.convert.images import Fault, pictures_below
-from datagen.convert.shapes import Corners, around, number, numbers
+from datagen.convert.shapes import Corners, around, number, numbers, what_is_no_number
 from datagen.records import InputError
 
 SPLITS = ("train", "val", "test")
+_FAR_OUTSIDE = 2.0
+"""Widths or heights of the image: what reaches further was not drawn on it, and mostly is in pixels."""
+_CLASSES = "classes.txt"
+"""labelImg's list of class names, which it writes beside the labels."""
 
 
 class YoloData:
@@ -98,7 +102,7 @@ def read(data: YoloData, splits: Sequence[str], into: Collection) -> None:
             "beside the images, or in `labels` where these lie in `images`"
         )
     for folder in sorted({labels.parent for labels in label_files}):
-        for labels in sorted(set(folder.glob("*.txt")) - label_files):
+        for labels in sorted(set(folder.glob("*.txt")) - label_files - {folder / _CLASSES}):
             missing = into.images.find(f"{folder.name}/{labels.stem}")
             if isinstance(missing, Fault) and missing.reason == "image_not_found":
                 into.leave_out(Where(labels, ""), *missing)
@@ -132,12 +136,12 @@ def _read_labels(data: YoloData, labels: Path, picture: Picture, into: Collectio
 def _read_line(data: YoloData, where: Where, words: list[str], picture: Picture, into: Collection) -> None:
     index = number(words[0])
     if index is None or not index.is_integer():
-        into.leave_out(where, "bad_line", f"{words[0]!r} is no class index", picture.name)
+        into.unreadable(where, picture, "bad_line", f"{words[0]!r} is no class index")
         return
     label = data.names.get(int(index))
     if label is None:
         detail = f"class {index:g}, and {data.path.name} names {_range(data.names)}"
-        into.leave_out(where, "unknown_label", detail, picture.name)
+        into.unreadable(where, picture, "unknown_label", detail)
         return
     count = len(words) - 1
     is_box = count == 4 or (data.keypoint_numbers and count == 4 + data.keypoint_numbers)
@@ -146,19 +150,27 @@ def _read_line(data: YoloData, where: Where, words: list[str], picture: Picture,
         if (category := into.category(where, picture, label)) is not None:
             into.lost(where, picture, category, "bad_line", detail)
         return
-    corners: Corners | None = None
-    if (fractions := numbers(words[1:])) is not None:
-        if is_box:
-            x, y, width, height = fractions[:4]
-            # A negative width would come out as a box the other way round.
-            corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        else:
-            corners = around(zip(fractions[::2], fractions[1::2], strict=True))
-    if corners is not None:
-        left, top, right, bottom = corners
-        width, height = picture.width, picture.height
-        corners = (left * width, top * height, right * width, bottom * height)
-    into.box(where, picture, label, corners)
+    corners: Corners | None
+    if (fractions := numbers(words[1:])) is None:
+        if (category := into.category(where, picture, label)) is not None:
+            into.lost(where, picture, category, "bad_box", what_is_no_number(words[1:]))
+        return
+    if is_box:
+        x, y, width, height = fractions[:4]
+        # A negative width would come out as a box the other way round.
+        corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    else:
+        corners = around(zip(fractions[::2], fractions[1::2], strict=True))
+    assert corners is not None
+    left, top, right, bottom = corners
+    if left >= 1 or top >= 1 or max(right, bottom) > _FAR_OUTSIDE:
+        if (category := into.category(where, picture, label)) is not None:
+            said = " ".join(words[1 : 5 if is_box else None])
+            detail = f"its numbers are above 1 ({said}); YOLO has fractions of width and height"
+            into.lost(where, picture, category, "bad_box", detail)
+        return
+    width, height = picture.width, picture.height
+    into.box(where, picture, label, (left * width, top * height, right * width, bottom * height))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -204,3 +204,24 @@ def test_parquet_without_the_columns_is_refused(tmp_path: Path, capsys: pytest.C
     file = parquet(tmp_path / "list.parquet", {"jpg": [b"x"], "txt": ["y"]})
     said = refused(capsys, tmp_path / "out", "caption-list", file, "--images", images)
     assert said == f"{file}: its columns are jpg, txt; it needs image or url, and caption"
+
+
+def test_quotes_that_do_not_parse_are_text_and_one_pair_is_singular(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = draw(tmp_path / "images", "0.jpg", size=(8, 8))
+    listed = write(tmp_path / "list.tsv", 'image\tcaption\n0.jpg\t"Happy" dog on grass\n')
+    assert datagen("caption-list", listed, "--images", images, "--out", tmp_path / "out") == 0
+    assert [each.conversations[1].value for each in records_of(tmp_path / "out", "alignment.json")] == [
+        '"Happy" dog on grass'
+    ]
+    assert capsys.readouterr().out.startswith("1 pair read, 1 in the set: ")
+
+
+def test_which_caption_of_an_image_is_kept_is_not_decided_by_order(tmp_path: Path) -> None:
+    images = draw(tmp_path / "images", "0.jpg", size=(8, 8))
+    rows = [f"0.jpg\t{caption}\n" for caption in CAPTIONS]
+    for name, order in (("a", rows), ("b", rows[::-1])):
+        listed = write(tmp_path / f"{name}.tsv", "image\tcaption\n" + "".join(order))
+        assert datagen("caption-list", listed, "--images", images, "--out", tmp_path / name) == 0
+    assert (tmp_path / "a/alignment.json").read_bytes() == (tmp_path / "b/alignment.json").read_bytes()

@@ -137,6 +137,30 @@ def test_captions_and_boxes_that_were_converted_apart_meet_in_run(tmp_path: Path
     assert [box.category for box in annotation.boxes] == ["dog", "person"]
 
 
+def test_captions_stay_with_images_of_which_boxes_were_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = draw(tmp_path / "images", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    dog = region("rectanglelabels", rectangle(5, 20, 25, 60, 0, "dog"), id="dog")
+    unlabelled = region("rectanglelabels", rectangle(50, 20, 25, 60, 0), id="unlabelled")
+    tasks = [
+        task(1, "a.jpg", [dog, text([CAPTION])]),
+        task(2, "b.jpg", [dog, unlabelled, text([CAPTION])]),
+        task(3, "c.jpg", [dog]),
+        task(4, "d.jpg", []),
+    ]
+    convert("label-studio", write(tmp_path / "p.json", tasks), images=images, out=tmp_path / "out")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("4 images, 2 boxes of 1 category and 2 captions: ")
+    assert said[-2] == "2 images without a caption: given both files, `run` skips them"
+    read = read_annotations([tmp_path / "out/captions.json"], [tmp_path / "out/instances.json"])
+    of_b = next(each for each in read if isinstance(each, ImageAnnotation) and each.file_name == "b.jpg")
+    assert (of_b.captions, of_b.boxes, of_b.uncounted) == ((CAPTION,), (), ("dog",))
+    command = said[-1].removeprefix("next: python -m datagen ").removesuffix("out/mine").split()
+    assert datagen(*command, tmp_path / "run") == 0
+    assert manifest_of(tmp_path / "run").reasons["excluded"]["no_captions"] == 2
+
+
 def test_an_images_id_is_decided_by_its_path_alone() -> None:
     # Written down: ids that change would have every reply asked and paid for again.
     assert image_id_of("train/a.jpg") == 169092180670449

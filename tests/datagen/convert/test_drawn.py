@@ -34,7 +34,7 @@ def voc(name: str, *objects: tuple[object, ...], width: int = 200) -> str:
 
 
 def test_voc(tmp_path: Path) -> None:
-    images = draw(tmp_path / "photos", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    images = draw(tmp_path / "photos", "a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
     labels = tmp_path / "xml"
     write(
         labels / "a.xml",
@@ -46,9 +46,9 @@ def test_voc(tmp_path: Path) -> None:
             ("cat", 300, 20, 340, 80),
             ("dog", 60, 20, 10, 80),
             ("dog", "nan", 20, 10, 80),
-            ("", 10, 20, 60, 80),
         ),
     )
+    write(labels / "e.xml", voc("e.jpg", ("dog", 10, 20, 60, 80), ("", 70, 20, 90, 80)))
     write(labels / "b.xml", voc("b.jpg", ("dog", 10, 20, 60, 80), width=100))
     write(labels / "c.xml", voc("c.jpg", ("dog", 10, 20, 60, 80))[:-20])
     write(labels / "d.xml", voc("d.jpg", width=0))  # a tool that could not read the image
@@ -65,17 +65,19 @@ def test_voc(tmp_path: Path) -> None:
             ("dog", nowhere),
         ],
         "d.jpg": [],
+        "e.jpg": [("dog", nowhere), ("person", nowhere), ("cat", nowhere)],
     }
     assert found.left_out == [
         ("+box_clipped", "a.xml", "object 3"),
         ("box_outside_image", "a.xml", "object 4"),
         ("bad_box", "a.xml", "object 5"),
         ("bad_box", "a.xml", "object 6"),
-        ("no_label", "a.xml", "object 7"),
         ("other_size", "b.xml", ""),
         ("unreadable_file", "c.xml", ""),
+        ("no_label", "e.xml", "object 2"),
         ("image_not_found", "gone.xml", ""),
         ("unreadable_file", "other.xml", ""),
+        ("unknown_object", "e.xml", "object 2"),
     ]
 
 
@@ -119,7 +121,7 @@ def shape(label: str, kind: str, *points: list[float], **more: Any) -> dict[str,
 
 
 def test_labelme(tmp_path: Path) -> None:
-    images = draw(tmp_path / "images", "a.jpg", "b.jpg")
+    images = draw(tmp_path / "images", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     shapes = [
         shape("dog", "rectangle", [60, 80], [10, 20]),
         shape("person", "polygon", [100, 10], [120, 10], [110, 60]),
@@ -128,11 +130,15 @@ def test_labelme(tmp_path: Path) -> None:
         shape("cat", "polygon", [30, 20], [40, 20], [40, 30], group_id=1),
         shape("mast", "line", [0, 0], [10, 10]),
         shape("dog", "polygon", [10, 10], [20]),
-        shape("", "rectangle", [0, 0], [10, 10]),
         shape("boat", "mask", [5, 5], [25, 35], mask="iVBORw0KGgo="),
     ]
     write(tmp_path / "json/a.json", labelme("..\\images\\a.jpg", shapes))
     write(tmp_path / "json/b.json", labelme("../images/b.jpg", [], imageHeight=50))
+    unlabelled = [shape("dog", "rectangle", [60, 80], [10, 20]), shape(" ", "rectangle", [0, 0], [10, 10])]
+    write(tmp_path / "json/c.json", labelme("../images/c.jpg", unlabelled))
+    damaged = labelme("../images/d.jpg", unlabelled[:1])
+    damaged["shapes"].append("what")
+    write(tmp_path / "json/d.json", damaged)
     write(tmp_path / "json/coco.json", {"images": [], "annotations": []})
     found = convert("labelme", tmp_path / "json", images=images, out=tmp_path / "out")
     nowhere = [0.0, 0.0, 0.0, 0.0]
@@ -145,14 +151,20 @@ def test_labelme(tmp_path: Path) -> None:
             ("cat", [0.0, 0.0, 40.0, 30.0]),  # its two parts are one object
             ("mast", nowhere),
             ("dog", nowhere),
-        ]
+        ],
+        # Of whichever category the object without a label is.
+        "c.jpg": [(name, nowhere) for name in ("dog", "person", "ball", "mast", "boat", "cat")],
+        "d.jpg": [(name, nowhere) for name in ("dog", "person", "ball", "mast", "boat", "cat")],
     }
     assert found.left_out == [
         ("unsupported_shape", "a.json", "shape 6"),
         ("bad_box", "a.json", "shape 7"),
-        ("no_label", "a.json", "shape 8"),
         ("other_size", "b.json", ""),
+        ("no_label", "c.json", "shape 2"),
         ("unreadable_file", "coco.json", ""),
+        ("bad_shape", "d.json", "shape 2"),
+        ("unknown_object", "c.json", "shape 2"),
+        ("unknown_object", "d.json", "shape 2"),
     ]
 
 
@@ -226,6 +238,15 @@ def test_cvat(tmp_path: Path) -> None:
     assert "sunny" not in content
 
 
+def test_a_cvat_shape_without_a_label_may_be_of_any_category(tmp_path: Path) -> None:
+    images = draw(tmp_path / "images", "day1/a.jpg", "day3/a.jpg")
+    xml = CVAT.replace('<polyline label="person"', '<polyline label=""')
+    found = convert("cvat", write(tmp_path / "annotations.xml", xml), images=images, out=tmp_path / "out")
+    nowhere = [0.0, 0.0, 0.0, 0.0]
+    assert found.boxes["day1/a.jpg"] == [(name, nowhere) for name in ("dog", "person", "kite")]
+    assert ("unknown_object", "annotations.xml", "image 0 (day1/a.jpg): polyline 9") in found.left_out
+
+
 @pytest.mark.parametrize(
     ("xml", "says"),
     [
@@ -269,7 +290,7 @@ def task(number: int, image: str, results: list[dict[str, Any]], **changes: Any)
 
 
 def test_label_studio(tmp_path: Path) -> None:
-    images = draw(tmp_path / "images", "a.jpg", "sub/b.jpg", "c d.jpg", "e.jpg", "f.jpg", "g.jpg")
+    images = draw(tmp_path / "images", "a.jpg", "sub/b.jpg", "c d.jpg", "e.jpg", "f.jpg", "g.jpg", "h.jpg")
     first = task(
         1,
         "/data/upload/3/0a1b2c3d-a.jpg",
@@ -284,7 +305,6 @@ def test_label_studio(tmp_path: Path) -> None:
             region("labels", {"x": 0, "y": 0, "width": 10, "height": 10, "rotation": 0, "labels": ["cat"]},
                    id="r5"),
             region("keypointlabels", {"x": 5, "y": 5, "width": 0.3, "keypointlabels": ["eye"]}, id="r6"),
-            region("rectanglelabels", rectangle(5, 20, 25, 60, 0), id="r7"),
             region("textarea", {"x": 5, "y": 20, "width": 25, "height": 60, "text": ["REX"]}, id="r1"),
             text(["A dog and a person.", "Two of them play."], "t1"),
             {"from_name": "q", "to_name": "image", "type": "choices", "id": "c1",
@@ -308,7 +328,8 @@ def test_label_studio(tmp_path: Path) -> None:
     blank = task(9, "g.jpg", [text("  ", "t9"), text(5, "t10")])
     odd = task(11, "g.jpg", [text("Fine.")])
     odd["annotations"][0]["result"].append("what")
-    tasks = [first, two, skipped, web, other, gone, stereo, turned, blank, "what", odd]
+    unlabelled = task(12, "h.jpg", [region("rectanglelabels", rectangle(5, 20, 25, 60, 0)), text("A sea.")])
+    tasks = [first, two, skipped, web, other, gone, stereo, turned, blank, "what", odd, unlabelled]
     file = write(tmp_path / "project.json", tasks)
     found = convert("label-studio", file, images=images, out=tmp_path / "out")
     nowhere = [0.0, 0.0, 0.0, 0.0]
@@ -323,17 +344,18 @@ def test_label_studio(tmp_path: Path) -> None:
             ("eye", nowhere),
         ],
         "f.jpg": [("dog", nowhere)],
+        "h.jpg": [(name, nowhere) for name in ("dog", "person", "ball", "cat", "eye")],
     }
     assert found.captions == {
         "a.jpg": ["A dog and a person.", "Two of them play."],
         "c d.jpg": ["A quiet sea."],
+        "h.jpg": ["A sea."],
         "sub/b.jpg": ["True."],
     }
     assert found.left_out == [
         ("text_of_a_region", "project.json", "task 1 (region r1)"),
         ("+turned_box", "project.json", "task 1 (region r2)"),
         ("unsupported_shape", "project.json", "task 1 (region r6)"),
-        ("no_label", "project.json", "task 1 (region r7)"),
         ("not_drawn", "project.json", "task 1 (region c1)"),
         ("another_annotation", "project.json", "task 2 (annotation 102)"),
         ("not_annotated", "project.json", "task 3"),
@@ -345,6 +367,8 @@ def test_label_studio(tmp_path: Path) -> None:
         ("empty_caption", "project.json", "task 9 (region t10)"),
         ("bad_task", "project.json", "task 10"),
         ("bad_task", "project.json", "task 11"),
+        ("no_label", "project.json", "task 12 (region r1)"),
+        ("unknown_object", "project.json", "task 12 (region r1)"),
     ]
 
 

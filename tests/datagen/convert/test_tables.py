@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,25 +37,35 @@ def test_a_table_of_boxes_is_read_by_its_header(tmp_path: Path, table: str) -> N
 
 
 def test_rows_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images = draw(tmp_path / "photos", "a.jpg")
+    images = draw(tmp_path / "photos", "a.jpg", "b.jpg", "c.jpg")
     table = """\
 file,label,xmin,ymin,xmax,ymax
 a.jpg,"big
 dog",10,20,60,80
-a.jpg,cat,10,20,60
+b.jpg,cat,10,20,60
 a.jpg,cat,10,20,,80
 gone.jpg,cat,10,20,60,80
 a.jpg,cat,210,20,260,80
 ,cat,10,20,60,80
+b.jpg,cat,10,20,60,80
+c.jpg,,10,20,60,80
 """
     found = convert("csv", write(tmp_path / "boxes.csv", table), images=images, out=tmp_path / "out")
-    assert found.boxes == {"a.jpg": [("big dog", [10.0, 20.0, 50.0, 60.0]), ("cat", NOWHERE)]}
+    assert found.boxes == {
+        "a.jpg": [("big dog", [10.0, 20.0, 50.0, 60.0]), ("cat", NOWHERE)],
+        # With a row that cannot be read, or an object without a label, nothing is known to be absent.
+        "b.jpg": [("big dog", NOWHERE), ("cat", NOWHERE)],
+        "c.jpg": [("big dog", NOWHERE), ("cat", NOWHERE)],
+    }
     assert found.left_out == [
         ("bad_row", "boxes.csv", "line 4"),
         ("bad_box", "boxes.csv", "line 5"),
         ("image_not_found", "boxes.csv", "line 6"),
         ("box_outside_image", "boxes.csv", "line 7"),
         ("image_not_found", "boxes.csv", "line 8"),
+        ("no_label", "boxes.csv", "line 10"),
+        ("unknown_object", "boxes.csv", "line 4"),
+        ("unknown_object", "boxes.csv", "line 10"),
     ]
     fractions = "file,label,xmin,ymin,xmax,ymax\na.jpg,cat,0.5,0,1,1\n"
     file = write(tmp_path / "fractions.csv", fractions)
@@ -77,7 +88,11 @@ a.jpg,cat,210,20,260,80
         ),
         ("captions", "file,label\na.jpg,dog\n", "and needs filename, caption"),
         ("reports", "file,label\na.jpg,dog\n", "and needs filename, report or filename, findings or "),
-        ("captions", 'file,caption\na.jpg,"dog\n', "line 2: unexpected end of data: its quotes do not close"),
+        (
+            "captions",
+            'file,caption\na.jpg,"dog\n',
+            "line 2: its quotes do not close, or text stands after them: put ",
+        ),
         ("captions", "file,caption\nb.jpg,dog\n", "nothing can be used: image_not_found 1 (the first, "),
         ("captions", "file,caption\n", "nothing can be used: the export has no objects and no text"),
         ("captions", "", "is empty; export it again"),
@@ -89,6 +104,43 @@ def test_a_table_that_cannot_be_used_is_refused(
     images = draw(tmp_path / "photos", "a.jpg")
     file = write(tmp_path / "table.csv", table)
     assert says in refused(capsys, tmp_path / "out", "convert", format_, file, "--images", images)
+
+
+def test_the_image_of_a_bad_row_is_found_from_either_end(tmp_path: Path) -> None:
+    images = draw(tmp_path / "photos", "a.jpg", "b.jpg", "c.jpg")
+    table = "label,xmin,ymin,xmax,ymax,file\ndog,10,20,60,80,a.jpg\ndog,10,20,60,b.jpg\ndog,1,2,3,4,c.jpg,x\n"
+    found = convert("csv", write(tmp_path / "boxes.csv", table), images=images, out=tmp_path / "out")
+    assert found.boxes == {
+        "a.jpg": [("dog", [10.0, 20.0, 50.0, 60.0])],
+        "b.jpg": [("dog", NOWHERE)],
+        "c.jpg": [("dog", NOWHERE)],
+    }
+
+
+def test_quotes_that_do_not_parse_are_text_where_tabs_separate(tmp_path: Path) -> None:
+    images = draw(tmp_path / "photos", "x1.png", "x2.png", "x3.png")
+    table = 'image\tcaption\nx1.png\t"Happy" dog on grass\nx2.png\tA 12" ruler\nx3.png\t"Open end\n'
+    found = convert("captions", write(tmp_path / "t.tsv", table), images=images, out=tmp_path / "a")
+    assert found.captions == {
+        "x1.png": ['"Happy" dog on grass'],
+        "x2.png": ['A 12" ruler'],
+        "x3.png": ['"Open end'],
+    }
+    # Where they parse they are quotes.
+    table = 'image\tcaption\nx1.png\t"A ""happy"" dog\non grass"\n'
+    found = convert("captions", write(tmp_path / "q.tsv", table), images=images, out=tmp_path / "b")
+    assert found.captions == {"x1.png": ['A "happy" dog\non grass']}
+
+
+def test_a_comma_for_a_decimal_point_is_said(tmp_path: Path) -> None:
+    images = draw(tmp_path / "photos", "a.jpg")
+    table = "file;label;xmin;ymin;xmax;ymax\na.jpg;dog;10;20;60;80\na.jpg;dog;10,5;20;60;80\n"
+    convert("csv", write(tmp_path / "boxes.csv", table), images=images, out=tmp_path / "out")
+    (line,) = map(json.loads, (tmp_path / "out/left_out.jsonl").read_text().splitlines())
+    assert (line["reason"], line["detail"]) == (
+        "bad_box",
+        "'10,5' is not a number: decimals need a point",
+    )
 
 
 def test_a_table_in_another_encoding_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.datagen.convert.exports import convert, draw, made, write
 from tests.datagen.test_bad_input import refused
-from tests.datagen.test_run import datagen
+from tests.datagen.test_run import datagen, records_of
 
 DATA_YAML = """\
 # Train/val/test sets
@@ -50,14 +51,12 @@ def test_boxes_outlines_and_oriented_boxes_come_out_in_pixels(tmp_path: Path) ->
 def test_lines_that_cannot_be_used_are_named_and_their_categories_not_counted(tmp_path: Path) -> None:
     labels = """\
 0 0.25 0.5 0.1 0.2
-7 0.5 0.5 0.2 0.2
 1 0.95 0.5 0.4 0.2
 1 2.5 0.5 0.1 0.1
 0 0.5 0.5 0 0.2
 0 nan 0.5 0.1 0.1
 0 0.5
 
-dog 0.5 0.5 0.1 0.1
 0 0.25 0.5 0.1 0.2
 0 0.5 0.5 0.2 0.2 0.93
 1 0.5 0.5 0.001 0.2
@@ -72,18 +71,96 @@ dog 0.5 0.5 0.1 0.1
         ("person", [0.0, 0.0, 0.0, 0.0]),
     ]
     assert found.left_out == [
-        ("unknown_label", "a.txt", "line 2"),
-        ("+box_clipped", "a.txt", "line 3"),
-        ("box_outside_image", "a.txt", "line 4"),
+        ("+box_clipped", "a.txt", "line 2"),
+        ("bad_box", "a.txt", "line 3"),
+        ("bad_box", "a.txt", "line 4"),
         ("bad_box", "a.txt", "line 5"),
-        ("bad_box", "a.txt", "line 6"),
-        ("bad_line", "a.txt", "line 7"),
+        ("bad_line", "a.txt", "line 6"),
+        ("duplicate_box", "a.txt", "line 8"),
         ("bad_line", "a.txt", "line 9"),
-        ("duplicate_box", "a.txt", "line 10"),
-        ("bad_line", "a.txt", "line 11"),
-        ("box_under_a_pixel", "a.txt", "line 12"),
-        ("bad_box", "a.txt", "line 13"),
+        ("box_under_a_pixel", "a.txt", "line 10"),
+        ("bad_box", "a.txt", "line 11"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"), [("dog 0.7 0.7 0.2 0.2", "bad_line"), ("7 0.5 0.8 0.2 0.2", "unknown_label")]
+)
+def test_with_an_object_of_unknown_category_nothing_is_absent_or_counted(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    data = write_yolo(tmp_path, f"1 0.3 0.3 0.2 0.2\n{line}\n")
+    write(tmp_path / "labels/train/b.txt", "1 0.5 0.5 0.2 0.4\n")
+    found = convert("yolo", data, out=tmp_path / "out")
+    assert found.boxes == {
+        "images/train/a.jpg": [("person", [0.0, 0.0, 0.0, 0.0]), ("dog", [0.0, 0.0, 0.0, 0.0])],
+        "images/train/b.jpg": [("dog", [80.0, 30.0, 40.0, 40.0])],
+    }
+    assert found.left_out == [(reason, "a.txt", "line 2"), ("unknown_object", "a.txt", "line 2")]
+    # `run` makes nothing of it: neither "there are no people" nor "there is one dog".
+    arguments = ("--instances", tmp_path / "out/instances.json", "--images", tmp_path)
+    assert datagen("run", *arguments, "--out", tmp_path / "run") == 0
+    assert {record.image for record in records_of(tmp_path / "run")} == {"images/train/b.jpg"}
+
+
+def left_out_details(out: Path) -> list[tuple[str, str]]:
+    lines = map(json.loads, (out / "left_out.jsonl").read_text(encoding="utf-8").splitlines())
+    return [(line["reason"], line["detail"]) for line in lines]
+
+
+def test_pixels_and_decimal_commas_are_said_in_the_lines_own_numbers(tmp_path: Path) -> None:
+    labels = "0 0.5 0.5 0.2 0.2\n0 60 40 20 30\n0 0 0 50 0 50 50\n0 0,5 0.5 0.2 0.2\n0 inf 0.5 0.2 0.2\n"
+    convert("yolo", write_yolo(tmp_path, labels), out=tmp_path / "out")
+    assert left_out_details(tmp_path / "out") == [
+        ("bad_box", "its numbers are above 1 (60 40 20 30); YOLO has fractions of width and height"),
+        ("bad_box", "its numbers are above 1 (0 0 50 0 50 50); YOLO has fractions of width and height"),
+        ("bad_box", "'0,5' is not a number: decimals need a point"),
+        ("bad_box", "'inf' is not a finite number"),
+    ]
+
+
+def test_names_that_differ_in_capitals_are_one_category(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = """\
+0 0.25 0.5 0.1 0.2
+1 0.5 0.5 0.1 0.2
+1 0.7 0.5 0.1 0.2
+2 0.25 0.5 0.1 0.2
+2 0.9 0.5 0.1 0.2
+2 0.5 0.5 0 0
+"""
+    yaml = DATA_YAML.replace("0: person\n  1: dog", "0: Cat\n  1: cat\n  2: 'CAT '\n  3: kite\n  4: Kite")
+    found = convert("yolo", write_yolo(tmp_path, labels, yaml), out=tmp_path / "out")
+    assert found.boxes["images/train/a.jpg"] == [
+        ("CAT", [40.0, 40.0, 20.0, 20.0]),
+        ("CAT", [90.0, 40.0, 20.0, 20.0]),
+        ("CAT", [130.0, 40.0, 20.0, 20.0]),
+        ("CAT", [170.0, 40.0, 20.0, 20.0]),
+        ("CAT", [0.0, 0.0, 0.0, 0.0]),
+    ]
+    categories = json.loads((tmp_path / "out/instances.json").read_text())["categories"]
+    assert [each["name"] for each in categories] == ["CAT", "Kite"]  # a tie: the first in sort order
+    assert found.left_out == [
+        ("duplicate_box", "a.txt", "line 4"),
+        ("bad_box", "a.txt", "line 6"),
+        ("+label_case", "a.txt", "line 2"),
+        ("+label_case", "a.txt", "line 1"),
+    ]
+    said = capsys.readouterr().out
+    assert "mended: 2 (label_case 2)" in said
+    assert "one category, not 3, as only capitals differ: CAT 3, cat 2, Cat 1" in said
+
+
+def test_one_of_a_kind_is_said_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_yolo(tmp_path, "1 0.5 0.5 0.2 0.4\n")
+    (tmp_path / "images/train/b.jpg").unlink()
+    write(tmp_path / "labels/train/classes.txt", "person\ndog\n")  # labelImg's
+    found = convert("yolo", data, out=tmp_path / "out")
+    assert found.left_out == []
+    assert capsys.readouterr().out.startswith(
+        f"1 image, 1 box of 1 category: {tmp_path}/out/instances.json\n"
+    )
 
 
 def test_run_counts_no_category_of_which_a_box_was_lost(tmp_path: Path) -> None:
