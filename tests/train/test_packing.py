@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import library as torch_library
 
 from tests.train import factory
 from train import attention as attending
@@ -489,7 +490,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
         return found, torch.zeros(query.shape[1], query.shape[0]), nothing, nothing, query.new_zeros(0)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with torch.library._scoped_library("aten", "IMPL") as library:
+    with torch_library._scoped_library("aten", "IMPL") as library:
         library.impl("_flash_attention_forward", operator, "CPU")
         yield given
 
