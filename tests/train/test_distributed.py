@@ -223,7 +223,8 @@ def test_adapters_in_bf16_under_zero_3_learn_what_they_do_under_ddp(
 # Checkpoints
 
 
-@pytest.mark.parametrize("way", [pytest.param("zero2", marks=pytest.mark.slow), "zero3"])
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["zero2", "zero3"])
 def test_a_signal_to_one_process_stops_all_and_they_go_on_exactly(
     running: Server, root: Path, tmp_path: Path, way: str
 ) -> None:
