@@ -94,9 +94,9 @@ def say_stage(
 
 
 def say_gates(gates: Sequence[GateResult], on_cpu: bool = False) -> None:
-    """`on_cpu`: there, because no GPU holds the model whole."""
+    """`on_cpu`: there, because a GPU does not hold the whole model, its gradients and a batch."""
     if on_cpu:
-        _out.print("  the model is checked on the CPU: whole, with gradients, it is too large for a GPU")
+        _out.print("  checked on the CPU: no GPU holds the whole model with its gradients and a batch")
     for gate in gates:
         _out.print(f"  [green]ok[/] {gate.name:<10} {escape(gate.saw)}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from draw import COLOURS, KINDS, MOST_OF_A_KIND, NUMBERS, SIZE, World, file_name
+from draw import COLOURS, NUMBERS, SIZE, World, file_name
 from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
@@ -158,6 +158,3 @@ def _prompt(processor: Any, text: str) -> str:
         [{"role": "user", "content": content}], add_generation_prompt=True
     )
     return prompt
-
-
-__all__ = ["KINDS", "MOST_OF_A_KIND", "SUBJECTS", "Question", "answer_all", "ask", "read_answer", "shuffled"]
