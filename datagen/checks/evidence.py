@@ -114,14 +114,17 @@ class Evidence:
     ) -> None:
         implied = vocabulary.implied
         before = ""
-        for word in reading.words:
+        for word, mode in zip(reading.words, reading.modes, strict=True):
             keys = [word] if word in implied else []
             if before in vocabulary.opens_implied:
                 keys.append(f"{before} {word}")
             for key in keys:
                 for words in implied.get(key, ()):
                     noun = vocabulary.noun(words)
-                    if noun is not None and noun.members and not noun.things:
+                    if mode == Mode.DENIED:  # "the heart is not enlarged"
+                        for thing in noun.things if noun else (words,):
+                            self.denied.setdefault(thing, number)
+                    elif noun is not None and noun.members and not noun.things:
                         groups.append((noun, number))
                     else:
                         for thing in noun.things if noun else (words,):

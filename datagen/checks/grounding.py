@@ -141,7 +141,8 @@ class Grounding:
             or not mention.noun.things | mention.noun.members
         ):
             return
-        words = answer.said(max(mention.first - 1, 0), mention.end)
+        lead = mention.first > 0 and answer.words[mention.first - 1] != ","
+        words = answer.said(mention.first - lead, mention.end)
         is_listed = mention.first > 0 and answer.words[mention.first - 1] == "or"
         is_some = bool(mention.adjectives) or mention.is_subset
         if is_some or is_limited(answer, mention) or (is_listed and not mention.noun.things):

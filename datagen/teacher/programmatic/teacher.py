@@ -16,7 +16,7 @@ from datagen.teacher.programmatic.knowledge import read_knowledge
 from datagen.teacher.programmatic.reasoning import reason
 from datagen.teacher.programmatic.registry import Program, all_programs
 from datagen.teacher.programmatic.voice import Voice, read_phrasings
-from datagen.teacher.programmatic.words import capital
+from datagen.teacher.programmatic.words import capital, read_nouns
 from datagen.teacher.protocol import TeacherFailure
 from schemas.pack import ProgramsToml
 
@@ -36,6 +36,8 @@ PROGRAMS_VERSION = f"{CODE_VERSION}-{_digest_of_text_files()}"
 SHORTEST_DESCRIPTION = 15
 """Words. "The image contains two toilets." is true and no detailed description."""
 
+OF_NOUNS = "finding_check"
+"""The program that only packs with a nouns.toml can use."""
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
 
 
@@ -68,6 +70,11 @@ class ProgrammaticTeacher:
         self.endpoint: str | None = None
         self._margins = settings.margins
         weights = weights_of(settings)
+        self._nouns = read_nouns(files)
+        if not self._nouns:
+            # Left out whole, and not with a weight of 0, for which a number would be drawn: packs without
+            # nouns of their own are to say what they would say if there were no such programs.
+            weights = {program: weight for program, weight in weights.items() if program.name != OF_NOUNS}
         self.programs = tuple(weights)
         self._weights = {
             response_type: {
@@ -160,6 +167,7 @@ class ProgrammaticTeacher:
                 self._margins,
                 request.statistics,
                 self._knowledge,
+                self._nouns,
             )
             self._last = (request, facts)
         assert self._last is not None
