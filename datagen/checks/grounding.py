@@ -244,7 +244,7 @@ def _object_claim(
     for thing in noun.in_order:
         if caption := evidence.may_be.get(thing):
             return Claim("object", words, rule, "undecidable", f"caption {caption} may mean it")
-    for thing in noun.in_order:
+    for thing in sorted(things):
         if caption := evidence.denied.get(thing):
             return Claim("object", words, rule, "contradicted", f"caption {caption} denies it")
         if caption := evidence.supposed.get(thing):

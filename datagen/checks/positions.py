@@ -47,7 +47,10 @@ _DIRECTED = frozenset(
     "tilting moving moves going goes walking walks running runs driving drives flying flies".split()
 )
 _BETWEEN = frozenset(
-    "the its their far very extreme upper lower top bottom more most immediate center middle front".split()
+    (
+        "patient's the its their far very extreme upper lower top bottom more most immediate center middle "
+        "front"
+    ).split()
 )
 _RELATIONS = {
     "above": "above", "below": "below", "beneath": "below", "underneath": "below", "under": "below",
@@ -171,6 +174,8 @@ def _side_phrase(
         return None  # "leaning to the right"
     if has_lead:
         first -= 1
+    if has_lead and first > begin and words[first - 1] in ("farther", "further"):
+        return None  # "farther to the left than the dog": of the dog, not of the image
     part = False
     if end < limit and words[end] in _PARTS:
         part = True
@@ -222,7 +227,13 @@ _PRONOUNS = frozenset("one another other others it they he she this these those 
 
 
 def _subjects(
-    reading: Reading, question: Reading | None, first: int, end: int, begin: int, limit: int
+    reading: Reading,
+    question: Reading | None,
+    first: int,
+    end: int,
+    begin: int,
+    limit: int,
+    evidence: Evidence,
 ) -> tuple[Sequence[Mention], bool]:
     """Whom a place may be said of: any of these. And whether only of one of several (`one … another`)."""
     words, codes = reading.words, reading.codes
@@ -238,7 +249,10 @@ def _subjects(
     before = [
         m
         for m in reading.mentions
-        if clause <= m.head and m.end <= first and not m.is_modifier and not m.noun.is_scenery
+        if clause <= m.head and m.end <= first and not m.is_modifier
+        if not m.noun.is_scenery or evidence.regions(m.noun)
+        # "on the patient's right, on the left of the image": not of the patient
+        if not (m.noun.is_role and words[m.end - 1].endswith("'s"))
     ]
     is_where = question is not None and begin == reading.sentences[0][0] and question.words[:1] == ["where"]
     if is_where and question and not any(code in (BE, VERB) for code in codes[begin:first]):
@@ -295,7 +309,7 @@ def _place(
     beyond: float = _BEYOND,
     is_of_patient: bool = False,
 ) -> Iterator[Claim]:
-    subjects, is_shared = _subjects(reading, question, first, end, begin, limit)
+    subjects, is_shared = _subjects(reading, question, first, end, begin, limit, evidence)
     subjects = [m for m in subjects if (m is not reference and m.mode == Mode.ASSERTED) or m.is_definite]
     if reference is not None:
         subjects = [m for m in subjects if m.noun is not reference.noun]

@@ -316,7 +316,7 @@ def _names(category: str, noun: Noun | None = None) -> tuple[_Name, ...]:
             *((word, "broader") for word in known.broader),
         ]
     else:
-        entries = [] if noun is None else [(noun.singular, "same")]
+        entries = [] if noun is None else [(noun.singular, "same"), *((word, "kinds") for word in noun.words)]
     names: dict[tuple[str, ...], _Name] = {}
     for word, relation in entries:
         words = tuple(tokens_of(word))
@@ -453,7 +453,7 @@ def _denied(tokens: list[str], begin: int, end: int, denied_until: int) -> tuple
         at -= 1
     before = begin - 1 if begin and tokens[begin - 1] in ("or", "nor") else begin
     is_listed = 0 < denied_until == before
-    is_ruled_out = at >= 0 and (tokens[at] in _WORDS["denials"] or is_listed)
+    is_ruled_out = at >= 0 and (tokens[at] in _WORDS["denials"] or tokens[at] == "not" or is_listed)
     is_denied = is_ruled_out
     for back in range(at, max(at - 3, -1), -1):
         if tokens[back] in _WORDS["denials"]:

@@ -315,7 +315,11 @@ def facts_of(
         for number, caption in enumerate(annotation.captions, 1)
         if caption
     ]
-    english = [looks_english(tokens, caption) for _, caption, tokens in read]
+    # "No pneumothorax." has none of the words that speak for English but a noun of the pack.
+    english = [
+        looks_english(tokens, caption) or bool(nouns and mentions_in(tokens, domain)[0])
+        for _, caption, tokens in read
+    ]
     if read and sum(english) * 2 < len(read):
         # An image speaks one language. What captions in another say of numbers cannot be read, so
         # the boxes cannot be held against them, and English beside them would read broken.
@@ -370,6 +374,9 @@ def facts_of(
     kept = list(sentences.values())
     if boxed and len(read) > 1:
         kept = [sentence for sentence in kept if not _names_a_lone_animal(sentence, mentions, boxed)]
+    if nouns:
+        # What a report does not find is no answer to what there is; `ruled_out` has it.
+        kept = [sentence for sentence in kept if not _is_denial(sentence)] or kept
     captions = _by_support(kept, boxed)
     # Without a single box the image may not have been annotated at all.
     absent = _absent(vocabulary, hinted, named) if boxed and counts_readable else ()
@@ -412,6 +419,12 @@ def _spoken_of(
             is_one = all(mention.at_least < 2 and not mention.is_open for mention in told)
             spoken.append((noun, noun.one if is_one else noun.many))
     return tuple(sorted(spoken, key=lambda entry: entry[0].category))
+
+
+def _is_denial(sentence: Sentence) -> bool:
+    """`No mass is seen.`, `There is no mass.`"""
+    opens = sentence.tokens[:3]
+    return opens[:1] == ("no",) or (opens[:1] == ("there",) and opens[2:] == ("no",))
 
 
 def _ruled_out(

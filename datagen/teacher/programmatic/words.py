@@ -54,12 +54,16 @@ class Noun:
     """What it belongs to; None for a category that the vocabulary does not know."""
     bare_article: str
     """"a" or "an"; empty for what takes none."""
+    words: tuple[str, ...] = ()
+    """Other words that captions have for it, of a category that a pack's nouns.toml names."""
+    is_bare: bool = False
+    """Of a mass noun: said without "some", as "consolidation" is."""
 
     @property
     def one(self) -> str:
         """It, first mentioned: "a dog", "some broccoli", "skis"."""
         if self.form == "mass":
-            return f"some {self.singular}"
+            return self.singular if self.is_bare else f"some {self.singular}"
         if self.form == "unique":
             return self.the
         return f"{self.bare_article} {self.singular}" if self.bare_article else self.plural
@@ -179,6 +183,8 @@ def noun_for(category: str) -> Noun | None:
 NOUNS = "nouns.toml"
 """The pack's file of how its categories are spoken, where the rules above would get it wrong."""
 
+_NOUN_KEYS = ("say", "plural", "form", "words")
+
 PackNouns = Mapping[str, Noun]
 """By category."""
 
@@ -196,17 +202,20 @@ def read_nouns(files: Mapping[str, str]) -> PackNouns:
     for category, table in tables.items():
         if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
             raise InputError(f'{NOUNS}: {category}: must be a table of text, such as form = "mass"')
-        if unknown := sorted(table.keys() - {"say", "plural", "form"}):
-            raise InputError(f"{NOUNS}: {category}.{unknown[0]}: no such key; there are say, plural, form")
+        if unknown := sorted(table.keys() - {*_NOUN_KEYS}):
+            there = ", ".join(_NOUN_KEYS)
+            raise InputError(f"{NOUNS}: {category}.{unknown[0]}: no such key; there are {there}")
         form = table.get("form", "count")
-        if form not in get_args(NounForm):
-            raise InputError(
-                f"{NOUNS}: {category}.form: must be one of {', '.join(get_args(NounForm))}, got {form!r}"
-            )
+        if form not in (*get_args(NounForm), "bare"):
+            there = ", ".join((*get_args(NounForm), "bare"))
+            raise InputError(f"{NOUNS}: {category}.form: must be one of {there}, got {form!r}")
+        if is_bare := form == "bare":
+            form = "mass"
         singular = table.get("say", category)
         plural = table.get("plural") or (singular if form in ("mass", "plural") else plural_of(singular))
         article = _article(singular) if form == "count" else ""
-        nouns[category] = Noun(category, singular, plural, form, None, article)
+        words = tuple(" ".join(word.split()) for word in table.get("words", "").split(",") if word.strip())
+        nouns[category] = Noun(category, singular, plural, form, None, article, words, is_bare)
     return nouns
 
 

@@ -24,7 +24,7 @@ def finding_check(facts: Facts, voice: Voice) -> Iterator[Said]:
         if voice.knows(asks):
             yield IDLE
             continue
-        a_thing = f"any {noun.singular}" if noun.form == "mass" else noun.one
+        a_thing = f"any {noun.singular}" if noun.form == "mass" and not noun.is_bare else noun.one
         question = voice.say("reports.question", a_thing=a_thing)
         if isinstance(about, Kind):
             yield _yes(about, question, asks, facts, voice)
@@ -53,11 +53,13 @@ def _yes(kind: Kind, question: str, asks: frozenset[str], facts: Facts, voice: V
             tells=frozenset((f"place {category}",)),
         )
     is_many = kind.countable is not None and kind.countable > 1
+    if is_many or noun.form == "mass":
+        things = str(kind.amount)
+    else:
+        things = noun.plural if kind.is_several else noun.one
     return Said(
         question=question,
-        answer=voice.say("reports.yes_many", things=str(kind.amount))
-        if is_many
-        else voice.say("reports.yes"),
+        answer=voice.say("reports.yes_many" if is_many or kind.is_several else "reports.yes", things=things),
         brief="yes",
         facts=(("count", category, kind.countable or 0),) if is_many else (("present", category),),
         boxes=kind.boxes,
