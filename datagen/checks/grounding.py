@@ -300,6 +300,8 @@ def _absence(words: str, rule: str, mention: Mention, evidence: Evidence) -> Cla
                 return Claim("absence", words, rule, "contradicted", f"caption {caption}")
         if any(thing in evidence.may_be for thing in noun.things):
             return Claim("absence", words, rule, "undecidable", "a caption may mean it")
+        if any(thing in evidence.open_ended for thing in noun.in_order):
+            return Claim("absence", words, rule, "undecidable", "their boxes may be missing")
         return Claim("absence", words, rule, "supported", "no box and no caption")
     if caption := evidence.words.get(noun.words):
         return Claim("absence", words, rule, "contradicted", f"caption {caption}")
