@@ -113,7 +113,8 @@ def check_config(config: RunConfig) -> Job:
             raise InputError(f"{option} {shown}: not a name in UTF-8: rename it") from None
     folder = find_pack(config.pack)
     pack = load_pack(folder)
-    types = tuple(name for name in config.types if name) if config.types else tuple(pack.types)
+    asked_for = config.types or [name for name, each in pack.types.items() if not each.optional]
+    types = tuple(name for name in asked_for if name)
     if not types:
         raise InputError(f"--types: name at least one; the pack {pack.name} has {', '.join(pack.types)}")
     for name in types:

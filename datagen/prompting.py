@@ -29,10 +29,11 @@ PACKS = Path(__file__).resolve().parent.parent / "prompts"
 DEFAULT_PACK = "coco"
 
 # What a pack does not bring is taken from the default pack.
-_WORD_LISTS = ("leaks.txt", "refusals.txt", "alignment.txt", "complaints.txt")
+_WORD_LISTS = ("leaks.txt", "refusals.txt", "declines.txt", "alignment.txt", "complaints.txt")
 _SHARED_FILES = (*_WORD_LISTS, "vocabulary.txt", "attributes.txt", "blind_spots.txt", "knowledge.toml")
 _PHRASINGS = "phrasings/"
 _QUESTIONS = "questions.txt"
+_DIALOGUES = "dialogues.toml"
 # Published folder name to ours.
 _FOLDER_ALIASES = {"detail": "detail_description"}
 _PUBLISHED_TYPES: dict[str, ResponseTypeToml] = {
@@ -68,6 +69,9 @@ class ResponseType:
     on_reject: OnReject
     answer_words: tuple[int, int] | None
     near: float | None
+    may_repeat_questions: bool
+    optional: bool
+    """Made only where it is asked for by name."""
     most: int | None
     most_per_category: int | None
     system_message: str
@@ -88,7 +92,7 @@ class Pack:
     programs: ProgramsToml
     types: Mapping[str, ResponseType]
     word_lists: Mapping[str, tuple[str, ...]]
-    """`leaks`, `refusals`, `alignment`, `complaints`: the lines of the text files of those names."""
+    """`leaks`, `refusals`, `declines`, `alignment`, `complaints`: the lines of those text files."""
     complaints: Mapping[str, str]
     """By the reason for which a reply cannot be used: what its teacher is told and asked again."""
     folders_without_table: tuple[str, ...]
@@ -135,6 +139,12 @@ def load_pack(folder: Path) -> Pack:
         for name in (*_SHARED_FILES, *phrasings):
             files.setdefault(name, lent[name])
         files.setdefault(f"detail/{_QUESTIONS}", lent[f"detail/{_QUESTIONS}"])
+        for name in _settings(files, str(folder), folder.resolve().name).types:
+            is_bare = not any(path.startswith(f"{name}/") for path in files)
+            for path in [path for path in lent if path.startswith(f"{name}/")]:
+                # A folder of its own is the pack's; only what the embedded teacher says is lent even then.
+                if is_bare or path == f"{name}/{_DIALOGUES}":
+                    files.setdefault(path, lent[path])
     return pack_from_files(files, str(folder), folder.resolve().name)
 
 
@@ -167,11 +177,11 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
 
 
 def _read_files(folder: Path) -> dict[str, str]:
-    """The text of pack.toml, the word lists and every file of every type's folder."""
+    """The text of pack.toml, the word lists, the phrasings and every file of every type's folder."""
     files: dict[str, str] = {}
     try:
         paths = sorted([*folder.glob("*.toml"), *folder.glob("*.txt"), *folder.glob("*/*.txt")])
-        paths += sorted(folder.glob(f"{_PHRASINGS}*.toml"))
+        paths += sorted([*folder.glob(f"{_PHRASINGS}*.toml"), *folder.glob(f"*/{_DIALOGUES}")])
         for path in paths:
             text = path.read_text(encoding="utf-8-sig")
             files[path.relative_to(folder).as_posix()] = text.replace("\r\n", "\n")
@@ -253,6 +263,11 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
         for number in sorted(numbers)
     )
     questions: tuple[str, ...] = ()
+    if table.reply == "answer" and f"{name}/{_DIALOGUES}" in files:
+        raise InputError(
+            f"{where}/pack.toml: types.{name}.reply: 'answer' takes its question from {_QUESTIONS}, but "
+            f"{name}/{_DIALOGUES} has its own: make it 'pairs' or 'json'"
+        )
     if table.reply == "answer":
         source = f"{name}/{_QUESTIONS}" if f"{name}/{_QUESTIONS}" in files else f"detail/{_QUESTIONS}"
         questions = _lines(files[source])
@@ -268,6 +283,8 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
         on_reject=table.on_reject,
         answer_words=table.answer_words,
         near=table.near,
+        may_repeat_questions=table.may_repeat_questions,
+        optional=table.optional,
         most=table.most,
         most_per_category=table.most_per_category,
         system_message=system_message,
