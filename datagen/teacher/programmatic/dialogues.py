@@ -38,6 +38,11 @@ TRIES = 6
 """How much of what a program says is looked at for something that fits."""
 _OF_A_THING = frozenset(("thing", "things", "a_thing", "the", "be", "do"))
 _OF_A_WORD = frozenset(("word",))
+# What a question asks, by its first word where it asks so of one thing: "place dog".
+_OF_ONE_THING = frozenset(
+    ("presence", "count", "place", "attribute", "doing", "wearing", "holding", "state", "grouping", "half")
+)
+_OF_THE_WHOLE = frozenset(("content", "content_again", "setting", "listing", "largest"))
 _Loc = tuple[int | str, ...]
 _Wrong = Callable[[_Loc, str], InputError]
 
@@ -327,19 +332,20 @@ def _by_program(
             said = next(source, None)
             if said is None:
                 break
-            if said is IDLE or voice.knows(said.asks) or not _is_about(said, match, facts):
+            if said is IDLE or voice.knows(said.asks) or not _is_about(said, match):
                 continue
             voice.known.update(said.asks | said.tells)
             return said
     return None
 
 
-def _is_about(said: Said, match: _Match, facts: Facts) -> bool:
+def _is_about(said: Said, match: _Match) -> bool:
     """Whether it asks of the thing that was found, or of nothing in particular."""
-    if match.category is None:
+    if match.category is None or not _OF_THE_WHOLE.isdisjoint(said.asks):
         return True
-    asked = {ask.partition(" ")[2] for ask in said.asks}
-    return match.category in asked or asked.isdisjoint({kind.category for kind in facts.kinds})
+    parts = [ask.partition(" ") for ask in said.asks]
+    asked = {thing for what, _, thing in parts if what in _OF_ONE_THING}
+    return match.category in asked or not asked
 
 
 def _matches(
@@ -362,7 +368,7 @@ def _matches(
     if topic.shows is None:
         yield _Match(word, said, (), numbers)
         return
-    names = names_in(facts, facts.captions[0]) if facts.captions else {}
+    names = _names(facts)
     for kind in voice.shuffled(facts.kinds):
         if _is_one_of(kind.noun, topic.shows, facts.knowledge) and (number_fact := _number(kind)):
             noun, is_one = names.get(kind.category, kind.noun), number_fact[0] == "count"
@@ -372,6 +378,16 @@ def _matches(
         if _is_one_of(noun, topic.shows, facts.knowledge):
             slots = word | _slots(noun, is_one=spoken == noun.one and noun.form != "plural")
             yield _Match(slots, (("spoken", noun.category), *said), (), numbers, noun.category)
+
+
+def _names(facts: Facts) -> Mapping[str, Noun]:
+    """What captions call the only thing of a category; a person whom they call two things stays a person."""
+    names = dict(names_in(facts, facts.captions[0])) if facts.captions else {}
+    if person := names.get("person"):
+        called = {told.head for told in facts.told if told.head in CATEGORIES["person"].kinds}
+        if not called <= {person.singular}:
+            del names["person"]
+    return names
 
 
 def _is_one_of(noun: Noun, names: Collection[str], knowledge: Knowledge) -> bool:
