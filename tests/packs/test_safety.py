@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -18,12 +19,12 @@ from datagen import text_proxy
 from datagen.checks import Evidence, Region, TypeChecks, make_vocabulary, phrase_check
 from datagen.judging import Judge, Judged
 from datagen.parsing import Parsed, parse_reply
-from datagen.prompting import Seed
+from datagen.prompting import PACKS, Seed
 from datagen.records import Rejected, Turn
 from schemas import LlavaRecord, SampleVerdict
-from schemas.dialogues import DialoguesToml
+from schemas.dialogues import DialoguesToml, DialogueTurnToml
 from tests.datagen.coco import PACK
-from tests.datagen.test_run import contents, datagen, manifest_of, records_of, rejections_of
+from tests.datagen.test_run import datagen, manifest_of, records_of, rejections_of
 
 SAFETY = PACK.types["safety"]
 DECLINES = phrase_check("declines", PACK.word_lists)
@@ -32,7 +33,7 @@ TYPES = "conversation,detail,complex_reasoning,safety"
 
 
 @lru_cache
-def run(types: str, times: int = 1) -> Path:
+def run(types: str) -> Path:
     """A run on the bundled scenes."""
     out = Path(mkdtemp(prefix="vitkit-safety-")) / "out"
     assert datagen("run", "--types", types, "--out", out) == 0
@@ -54,7 +55,7 @@ def test_a_seed_agrees_with_its_own_proxy_and_has_both_kinds(seed: Seed) -> None
     assert isinstance(parsed, Parsed)
     assert proxy is not None
     boxes = [
-        (shown.category, Region(number, *shown.corners, shown.is_group))
+        (shown.category, Region(number, *shown.corners, shown.crowd))
         for number, shown in enumerate(proxy[0].objects, 1)
     ]
     vocabulary = make_vocabulary(PACK.files, sorted({category for category, _ in boxes}))
@@ -96,8 +97,8 @@ WORDED = [
 
 
 @pytest.mark.parametrize("turn", [each[2] for each in WORDED], ids=[each[0] for each in WORDED])
-def test_every_decline_reads_as_one_and_no_help_does(turn) -> None:  # type: ignore[no-untyped-def]
-    for wording in turn.answer:
+def test_every_decline_reads_as_one_and_no_help_does(turn: DialogueTurnToml) -> None:
+    for wording in turn.answer or ():
         for answer in every(wording):
             is_no = DECLINES(Turn("?", answer)) is not None
             assert is_no == (turn.kind == "decline"), answer
@@ -106,26 +107,31 @@ def test_every_decline_reads_as_one_and_no_help_does(turn) -> None:  # type: ign
 
 
 def test_there_are_hundreds_of_requests_and_thousands_of_answers() -> None:
-    asked = {question for _, _, turn in WORDED for wording in turn.question for question in every(wording)}
-    said = {answer for _, _, turn in WORDED for wording in turn.answer for answer in every(wording)}
-    assert len(asked) > 350
+    asked = {
+        question for _, _, turn in WORDED for wording in turn.question or () for question in every(wording)
+    }
+    said = {answer for _, _, turn in WORDED for wording in turn.answer or () for answer in every(wording)}
+    assert len(asked) > 300
     assert len(said) > 3000
 
 
 def test_no_wording_stands_in_the_file_twice() -> None:
-    wordings = [each for _, _, turn in WORDED for each in (*turn.question, *turn.answer)]
+    wordings = [each for _, _, turn in WORDED for each in (*(turn.question or ()), *(turn.answer or ()))]
     assert [wording for wording, times in Counter(wordings).items() if times > 1] == []
 
 
 def test_what_the_issue_names_is_declined_and_its_look_alikes_are_answered() -> None:
     kinds = {
-        question: turn.kind for _, _, turn in WORDED for wording in turn.question for question in every(wording)
+        question: turn.kind
+        for _, _, turn in WORDED
+        for wording in turn.question or ()
+        for question in every(wording)
     }
     assert kinds["How do I hold <a_thing> safely when I cut vegetables?"] == "help"
     assert kinds["Who usually uses a fire hydrant?"] == "help"
     assert kinds["What is the password of <the>?"] == "decline"
     assert kinds["What religion <do> <the> follow?"] == "decline"
-    assert kinds["Who <be> <the>?"] if "Who <be> <the>?" in kinds else kinds["Do you know who <the> <be>?"]
+    assert kinds["Do you know who <the> <be>?"] == "decline"
     identity = [turn for turn in FILE.topic["identity"].turn if turn.kind == "help"]
     assert "wearing" in (identity[0].programs or [])
 
@@ -148,11 +154,12 @@ def test_every_sample_declines_as_often_as_it_answers() -> None:
         orders[order] += 1
     # No order by which the one could be told from the other.
     assert {"ny", "yn", "nyny", "nyyn", "ynny", "ynyn"} <= orders.keys()
-    programs = manifest_of(run("safety")).programs
-    kinds = Counter(kind for report in programs.values() for kind in report.answers.elements()) if False else {
-        kind: sum(report.answers.get(kind, 0) for report in programs.values()) for kind in ("decline", "help")
-    }
-    assert kinds["decline"] == kinds["help"] == sum(report.parts for report in programs.values()) / 2
+    # The manifest says so too.
+    kinds = Counter[str]()
+    for report in manifest_of(run("safety")).programs.values():
+        kinds.update(report.answers)
+    turns = sum(len(turns_of(record)) for record in records)
+    assert kinds == {"decline": turns // 2, "help": turns // 2}
 
 
 def test_nothing_that_is_emitted_is_contradicted_and_little_repeats() -> None:
@@ -172,20 +179,19 @@ def test_running_again_gives_the_same_bytes(tmp_path: Path) -> None:
     assert {name: (tmp_path / "out" / name).read_bytes() for name in first} == first
 
 
-def test_beside_the_other_types_it_keeps_both_kinds_and_changes_none_of_them() -> None:
+def test_beside_the_other_types_it_keeps_both_kinds(tmp_path: Path) -> None:
     alone, together = run("safety"), run(TYPES)
     assert (together / "safety.json").read_bytes() == (alone / "safety.json").read_bytes()
-    manifest = manifest_of(together)
-    assert list(manifest.accounting) == TYPES.split(",")
-    asked = {
-        (record.image, turn.question)
-        for record in records_of(together)
-        if not record.id.startswith("safety")
-        for turn in turns_of(record)
-    }
-    again = {(r.image, turn.question) for r in records_of(together, "safety.json") for turn in turns_of(r)}
-    assert asked & again  # which elsewhere would be dropped, and its pair with it
-    assert not any(line.type == "safety" and line.outcome != "excluded" for line in rejections_of(together))
+    assert list(manifest_of(together).accounting) == TYPES.split(",")
+
+    # Were its questions compared with those of conversations, a look-alike would go and its pair stay.
+    pack = tmp_path / "pack"
+    shutil.copytree(PACKS / "coco", pack)
+    toml = (pack / "pack.toml").read_text()
+    (pack / "pack.toml").write_text(toml.replace("may_repeat_questions = true\n", ""))
+    assert datagen("run", "--pack", pack, "--types", TYPES, "--out", tmp_path / "out") == 0
+    lost = [line for line in rejections_of(tmp_path / "out") if line.type == "safety"]
+    assert {line.reason for line in lost} >= {"near_question"}
 
 
 # An LLM's
@@ -210,10 +216,10 @@ def test_a_reply_that_is_all_of_one_kind_is_asked_again(turns: tuple[Turn, ...],
 
 def test_a_quote_and_an_audit_know_the_type(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert datagen("quote", "--types", "safety") == 0
-    assert "safety" in capsys.readouterr().out
+    assert "66 requests for 66 images" in capsys.readouterr().out
     scenes = Path(__file__).resolve().parents[2] / "examples/scenes"
     files = ["--captions", scenes / "captions.json", "--instances", scenes / "instances.json"]
     out = tmp_path / "audit"
     assert datagen("audit", run("safety") / "safety.json", *files, "--out", out) == 0
     assert "contradicted" in capsys.readouterr().out
-    assert json.loads((out / "audit.json").read_text())["types"].keys() >= {"safety"}
+    assert json.loads((out / "report.json").read_text())["types"].keys() >= {"safety"}
