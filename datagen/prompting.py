@@ -43,8 +43,6 @@ _PUBLISHED_TYPES: dict[str, ResponseTypeToml] = {
 }
 PLACEHOLDER = "TODO:"
 """Marks what a person has yet to write; `pack new` leaves some."""
-# Likeness (difflib) from which a word is taken for another one misspelt.
-_ALIKE = 0.7
 _CAPS = re.compile(r"(\d+)_caps\.txt")
 _CONV = re.compile(r"(\d+)_conv\.txt")
 
@@ -262,9 +260,9 @@ def settings_faults(error: ValidationError) -> list[tuple[tuple[int | str, ...],
     return faults
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a misspelt one most likely stands for."""
-    found = difflib.get_close_matches(word, known, 1, _ALIKE)
+def nearest(word: str, known: Iterable[str], alike: float = 0.7) -> str | None:
+    """The known word that a misspelt one most likely stands for, at least so much alike (difflib)."""
+    found = difflib.get_close_matches(word, sorted(known), 1, alike)
     return found[0] if found else None
 
 
