@@ -139,7 +139,7 @@ def _settings(name: str, base: Pack, figures: Figures, sample: str | None) -> st
         )
     lines += [
         f"# {PLACEHOLDER} choose: camera, overhead (from above: no up and down) or radiograph (the",
-        "# patient's left is the image's right). A wrong one makes right answers wrong. Then delete these lines.",
+        "# patient's left is the image's right). A wrong one makes right answers wrong. Delete this then.",
         f"frame = {json.dumps(base.frame)}",
         "",
     ]
