@@ -119,7 +119,8 @@ def check_config(config: RunConfig) -> Job:
     except InputError as error:
         more = f"`python -m datagen pack check {config.pack}` lists all that is wrong"
         raise InputError(f"{error} ({more})") from None
-    types = tuple(name for name in config.types if name) if config.types else tuple(pack.types)
+    asked_for = config.types or [name for name, each in pack.types.items() if not each.optional]
+    types = tuple(name for name in asked_for if name)
     if not types:
         raise InputError(f"--types: name at least one; the pack {pack.name} has {', '.join(pack.types)}")
     for name in types:

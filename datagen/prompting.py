@@ -30,10 +30,18 @@ PACKS = Path(__file__).resolve().parent.parent / "prompts"
 DEFAULT_PACK = "coco"
 
 # What a pack does not bring is taken from the default pack.
-_WORD_LISTS = ("leaks.txt", "refusals.txt", "forbidden.txt", "alignment.txt", "complaints.txt")
+_WORD_LISTS = (
+    "leaks.txt",
+    "refusals.txt",
+    "forbidden.txt",
+    "declines.txt",
+    "alignment.txt",
+    "complaints.txt",
+)
 _SHARED_FILES = (*_WORD_LISTS, "vocabulary.txt", "attributes.txt", "blind_spots.txt", "knowledge.toml")
 _PHRASINGS = "phrasings/"
 _QUESTIONS = "questions.txt"
+_DIALOGUES = "dialogues.toml"
 # Published folder name to ours.
 _FOLDER_ALIASES = {"detail": "detail_description"}
 _PUBLISHED_TYPES: dict[str, ResponseTypeToml] = {
@@ -71,6 +79,9 @@ class ResponseType:
     on_reject: OnReject
     answer_words: tuple[int, int] | None
     near: float | None
+    may_repeat_questions: bool
+    optional: bool
+    """Made only where it is asked for by name."""
     most: int | None
     most_per_category: int | None
     system_message: str
@@ -91,7 +102,7 @@ class Pack:
     programs: ProgramsToml
     types: Mapping[str, ResponseType]
     word_lists: Mapping[str, tuple[str, ...]]
-    """`leaks`, `refusals`, `forbidden`, `alignment`, `complaints`: the lines of those text files."""
+    """`leaks`, `refusals`, `forbidden`, `declines`, `alignment`, `complaints`: their files' lines."""
     complaints: Mapping[str, str]
     """By the reason for which a reply cannot be used: what its teacher is told and asked again."""
     folders_without_table: tuple[str, ...]
@@ -143,7 +154,22 @@ def with_lent(files: dict[str, str], folder: Path) -> dict[str, str]:
         for name in (*_SHARED_FILES, *phrasings):
             files.setdefault(name, lent[name])
         files.setdefault(f"detail/{_QUESTIONS}", lent[f"detail/{_QUESTIONS}"])
+        for name in _tables(files):
+            is_bare = not any(path.startswith(f"{name}/") for path in files)
+            for path in [path for path in lent if path.startswith(f"{name}/")]:
+                # A folder of its own is the pack's; only what the embedded teacher says is lent even then.
+                if is_bare or path == f"{name}/{_DIALOGUES}":
+                    files.setdefault(path, lent[path])
     return files
+
+
+def _tables(files: Mapping[str, str]) -> list[str]:
+    """The types that pack.toml has tables of; none where it cannot be read, which is said elsewhere."""
+    try:
+        types = tomllib.loads(files.get("pack.toml", "")).get("types", {})
+    except tomllib.TOMLDecodeError:
+        return []
+    return list(types) if isinstance(types, dict) else []
 
 
 def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
@@ -189,7 +215,7 @@ def _read_files(folder: Path) -> dict[str, str]:
 def pack_paths(folder: Path) -> list[Path]:
     """The files of a pack's folder that are read."""
     paths = sorted([*folder.glob("*.toml"), *folder.glob("*.txt"), *folder.glob("*/*.txt")])
-    return paths + sorted(folder.glob(f"{_PHRASINGS}*.toml"))
+    return paths + sorted([*folder.glob(f"{_PHRASINGS}*.toml"), *folder.glob(f"*/{_DIALOGUES}")])
 
 
 def read_text(path: Path) -> str:
@@ -308,6 +334,11 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
         for number in sorted(numbers)
     )
     questions: tuple[str, ...] = ()
+    if table.reply == "answer" and f"{name}/{_DIALOGUES}" in files:
+        raise InputError(
+            f"{where}/pack.toml: types.{name}.reply: 'answer' takes its question from {_QUESTIONS}, but "
+            f"{name}/{_DIALOGUES} has its own: make it 'pairs' or 'json'"
+        )
     if table.reply == "answer":
         source = f"{name}/{_QUESTIONS}" if f"{name}/{_QUESTIONS}" in files else f"detail/{_QUESTIONS}"
         questions = _lines(files[source])
@@ -323,6 +354,8 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
         on_reject=table.on_reject,
         answer_words=table.answer_words,
         near=table.near,
+        may_repeat_questions=table.may_repeat_questions,
+        optional=table.optional,
         most=table.most,
         most_per_category=table.most_per_category,
         system_message=system_message,

@@ -18,6 +18,7 @@ from datagen.packs.mending import (
     SETTINGS,
     STAND_IN,
     check_all_phrasings,
+    check_dialogues,
     check_knowledge,
     mended,
     read_files,
@@ -38,6 +39,7 @@ from datagen.prompting import (
 )
 from datagen.records import InputError, Turn
 from datagen.teacher.programmatic import weights_of
+from datagen.teacher.programmatic.dialogues import FILE as DIALOGUES
 from datagen.teacher.programmatic.knowledge import FILE as KNOWLEDGE
 from datagen.tokens import estimate_message_tokens, estimate_tokens
 from schemas import PackToml
@@ -104,6 +106,7 @@ def check(name: str, captions: Sequence[Path] = (), instances: Sequence[Path] = 
             categories = read_annotations(tuple(captions), tuple(instances)).categories
         findings += _settings(settings, own)
         files = with_lent(dict(own), folder)
+        check_dialogues(own, files, findings)
 
         def read(files: Mapping[str, str]) -> Pack:
             pack = pack_of(settings, files, "")
@@ -138,7 +141,7 @@ def _strangers(
     """Files that nothing reads: as a rule another one misspelt."""
     types = set(settings.types) if settings else set()
     shared = {SETTINGS, *(path for path in shipped if "/" not in path)}
-    in_types = {"system_message.txt", "000_caps.txt", "000_conv.txt"}
+    in_types = {"system_message.txt", "000_caps.txt", "000_conv.txt", DIALOGUES}
     in_types |= {Path(path).name for path in shipped if path.endswith(".txt") and "/" in path}
     for file in own:
         folder, slash, name = file.rpartition("/")

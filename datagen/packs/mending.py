@@ -19,6 +19,8 @@ from datagen.packs.findings import Finding, line_of_entry, toml_line
 from datagen.prompting import aliased, nearest, pack_paths, read_text, settings_faults, settings_of
 from datagen.records import InputError
 from datagen.teacher.programmatic import check_phrasings
+from datagen.teacher.programmatic.dialogues import FILE as DIALOGUES
+from datagen.teacher.programmatic.dialogues import read_dialogues
 from datagen.teacher.programmatic.knowledge import FILE as KNOWLEDGE
 from datagen.teacher.programmatic.knowledge import read_knowledge
 from schemas import PackToml
@@ -162,6 +164,24 @@ def check_knowledge(files: dict[str, str], findings: list[Finding]) -> None:
                 return
             # The empty table stays: others may name it.
             text = "\n".join([*lines[:start], *[""] * (end - start), *lines[end:]])
+
+
+def check_dialogues(own: Mapping[str, str], files: Mapping[str, str], findings: list[Finding]) -> None:
+    """The first mistake of each type's dialogues, beside the pack's other files."""
+    others = {path: text for path, text in files.items() if not path.endswith(f"/{DIALOGUES}")}
+    for file, text in own.items():
+        if not file.endswith(f"/{DIALOGUES}"):
+            continue
+        try:
+            read_dialogues({**others, file: text})
+        except InputError as error:
+            said = str(error)
+            place = _PLACE.fullmatch(said)
+            if said.startswith(f"{file}: not valid TOML: "):
+                findings.append(not_toml(file, text, said.removeprefix(f"{file}: not valid TOML: ")))
+            elif place is not None and place["file"] == file:
+                findings.append(Finding(file, int(place["line"]), place["problem"]))
+            # What is wrong with other files is found where they are read.
 
 
 def check_all_phrasings(

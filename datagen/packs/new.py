@@ -284,6 +284,13 @@ def _prompts(base: Pack, fit: Sequence[ImageAnnotation]) -> dict[str, str]:
     """The folders of the response types: the base's system messages, and seeds of the data to be written."""
     files = {}
     types = [each for each in base.types.values() if f"{each.name}/system_message.txt" in base.files]
+    lent = load_pack(PACKS / DEFAULT_PACK).files
+    for path, text in base.files.items():
+        # An optional type is the base's as it stands, or lent: there is no need to write it anew.
+        of_type = base.types.get(path.partition("/")[0])
+        if of_type is not None and of_type.optional and text != lent.get(path):
+            files[path] = text
+    types = [each for each in types if not each.optional]
     images = choose(fit, SEEDS * len(types))
     for number, each in enumerate(types):
         files[f"{each.name}/system_message.txt"] = f"{each.system_message}\n\n{_ABOUT_DOMAIN}\n"
