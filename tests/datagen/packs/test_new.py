@@ -44,7 +44,7 @@ def write_parts(folder: Path, side: int = 60, names: Sequence[str] = ("bolt", "w
 
 
 def new(out: Path, data: Path, *more: str) -> int:
-    files = ["--captions", data / "captions.json", "--instances", data / "instances.json"]
+    files: list[str | Path] = ["--captions", data / "captions.json", "--instances", data / "instances.json"]
     return datagen("pack", "new", str(out), *files, *more)
 
 
