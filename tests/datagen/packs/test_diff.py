@@ -22,9 +22,9 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stricter(tmp_path: Path) -> Path:
-    """coco, but no answer may say "image", and one type is asked for less."""
+    """coco, but no answer may say "visible" or "located"."""
     folder = Path(shutil.copytree(PACKS / "coco", tmp_path / "stricter"))
-    (folder / "leaks.txt").open("a").write("image\n")
+    (folder / "leaks.txt").open("a").write("visible\nlocated\n")
     return folder
 
 
@@ -52,6 +52,7 @@ def test_both_see_the_same_images_and_the_table_says_how_they_differ(tmp_path: P
     assert row(text, "kept of planned")[0].strip() == "8 of 8 (100%)"
     leaks = [each.reasons.get("turn_dropped", {}).get("leak", 0) for each in (a, b)]
     assert leaks[0] == 0 < leaks[1]
+    assert row(text, "leak")[-1].strip() in (str(leaks[1]), str(b.reasons.get("rejected", {}).get("leak")))
     assert text.rstrip().endswith(f"Side by side: {out / 'diff.html'}")
 
     # More images begin with the same ones, so that nothing that was paid for is lost.
