@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from datagen.packs.check import check
 from datagen.prompting import PACKS, load_pack
 from datagen.records import Box, ImageAnnotation, InputError, TeacherRequest, Unit
 from datagen.teacher.programmatic import ProgrammaticTeacher
@@ -432,6 +433,38 @@ def test_a_table_without_a_folder_borrows_that_of_coco(tmp_path: Path) -> None:
     own = load_pack(pack).types["safety"]
     assert (own.system_message, own.seeds) == ("Be careful.", ())
     assert load_pack(pack).files["safety/dialogues.toml"] == PACK.files["safety/dialogues.toml"]
+
+
+def test_pack_check_names_the_line_of_a_mistake(tmp_path: Path) -> None:
+    pack = riddles(tmp_path)
+    assert not [each for each in check(str(pack)).findings if each.file.endswith("dialogues.toml")]
+    text = (pack / "riddle" / "dialogues.toml").read_text()
+    (pack / "riddle" / "dialogues.toml").write_text(text.replace("<a_thing>", "<a_dog>"))
+    (found,) = [each for each in check(str(pack)).findings if each.file.endswith("dialogues.toml")]
+    assert (found.file, found.line, found.is_warning) == ("riddle/dialogues.toml", 5, False)
+    assert found.what.startswith("topic.dog.turn 1.answer 1: no slot <a_dog>; there are ")
+    (pack / "riddle" / "dialogues.toml").write_text("turns = [1]\ntopic\n")
+    (found,) = [each for each in check(str(pack)).findings if each.file.endswith("dialogues.toml")]
+    assert (found.line, found.what.partition(":")[0]) == (2, "not valid TOML")
+
+
+def test_a_new_pack_lends_what_is_optional_and_writes_it_not_anew(tmp_path: Path) -> None:
+    files = inputs(tmp_path)
+    assert datagen("pack", "new", "fields", *files, "--out", tmp_path / "fields") == 0
+    assert sorted(path.name for path in (tmp_path / "fields").iterdir() if path.is_dir()) == [
+        "complex_reasoning",
+        "conversation",
+        "detail",
+    ]
+    made = load_pack(tmp_path / "fields")
+    assert made.types["safety"].seeds == PACK.types["safety"].seeds
+    # One of a base's own is copied with its words.
+    own = tmp_path / "own"
+    shutil.copytree(PACKS / "coco", own)
+    (own / "safety" / "system_message.txt").write_text("Be careful.\n")
+    files = ["--from", own, *files]
+    assert datagen("pack", "new", "meadows", *files, "--out", tmp_path / "meadows") == 0
+    assert (tmp_path / "meadows/safety/system_message.txt").read_text() == "Be careful.\n"
 
 
 def test_what_dialogues_say_of_the_bundled_scenes_is_recomputed(tmp_path: Path) -> None:
