@@ -280,12 +280,12 @@ def preview(
 ) -> None:
     """Show the exact messages that a teacher gets for one image."""
     job = check_config(config)
-    messages = planning.preview(job, pipeline.prepare(job), image_id)
+    image, messages = planning.preview(job, pipeline.prepare(job), image_id)
     if as_json:
         shown = {name: [message._asdict() for message in chat] for name, chat in messages.items()}
         sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
     else:
-        terminal.say_messages(messages)
+        terminal.say_messages(image, messages)
 
 
 @_command

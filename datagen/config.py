@@ -114,7 +114,11 @@ def check_config(config: RunConfig) -> Job:
             shown = str(path).encode(errors="replace").decode()
             raise InputError(f"{option} {shown}: not a name in UTF-8: rename it") from None
     folder = find_pack(config.pack)
-    pack = load_pack(folder)
+    try:
+        pack = load_pack(folder)
+    except InputError as error:
+        more = f"`python -m datagen pack check {config.pack}` lists all that is wrong"
+        raise InputError(f"{error} ({more})") from None
     asked_for = config.types or [name for name, each in pack.types.items() if not each.optional]
     types = tuple(name for name in asked_for if name)
     if not types:

@@ -165,7 +165,8 @@ def prepare(job: Job) -> Plan:
 
 def _check_written(job: Job) -> None:
     """Placeholders are asked of nobody and stand in no sample. Raises InputError where one would."""
-    read = ("alignment.txt", "knowledge.toml", "phrasings/", *(f"{name}/questions.txt" for name in job.types))
+    in_types = [f"{name}/{file}" for name in job.types for file in ("questions.txt", "dialogues.toml")]
+    read = ("alignment.txt", "knowledge.toml", "phrasings/", *in_types)
     if job.teacher.reads_messages:
         read = (*read, *(f"{name}/" for name in job.types))
     waiting = [

@@ -38,7 +38,7 @@ from datagen.ledger import Progress as AskedSoFar
 from datagen.planning import Estimate, Plan, Quote, estimate_cost
 from datagen.pricing import PRICES
 from datagen.prompting import PACKS, unwritten
-from datagen.records import Message
+from datagen.records import ImageAnnotation, Message
 from datagen.usefulness import warnings as usefulness_warnings
 from schemas import Accounting, AuditReport, RunManifest
 
@@ -620,7 +620,8 @@ def _dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 10 else f"${amount:.4f}" if amount >= 0.01 else f"${amount:.6f}"
 
 
-def say_messages(messages: Mapping[str, Sequence[Message]]) -> None:
+def say_messages(image: ImageAnnotation, messages: Mapping[str, Sequence[Message]]) -> None:
+    _out.print(f"Image {image.image_id}, {_plain(image.file_name)}")
     for name, chat in messages.items():
         for message in chat:
             _out.rule(f"{name}: {message.role}", align="left", characters="─")

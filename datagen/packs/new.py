@@ -76,7 +76,7 @@ def new(
             f"pack new {name}: a pack of that name ships, and --pack would find it: choose another"
         )
     check_writable(folder)
-    base_folder = find_pack(source)
+    base_folder = find_pack(source, "--from")
     base = load_pack(base_folder)
     if "pack.toml" not in base.files:
         raise InputError(f"--from {source}: has no pack.toml to copy: give a pack that has one, such as coco")
@@ -192,22 +192,23 @@ def _margins(margins: MarginsToml, figures: Figures) -> list[str]:
             proposed["apart"] = _SMALL_SIDE
             why["apart"] = f"your boxes are small (half of them up to {side:.3f} wide and high)"
         many = sum(count > _MANY_ALIKE for count in figures.most_alike)
-        if many:
-            why["most_counted"] = (
-                f"{many:,} images have more than {_MANY_ALIKE} of a kind: such numbers are not told"
-            )
+        if many * 10 > figures.images:
+            proposed["count_ranges"] = True
+            why["count_ranges"] = f"{many:,} images have more than {_MANY_ALIKE} of a kind: told as ranges"
     lines = [
         "# From where on boxes decide something. Lengths are shares of width or height, areas of the image.",
         "[programs.margins]",
     ]
     for key, value in proposed.items():
-        written = (
-            f"{key} = {value:.6f}".rstrip("0")
-            if isinstance(value, float) and value < 0.001
-            else f"{key} = {value}"
-        )
+        written = f"{key} = {_toml(value)}"
         lines.append(f"{written:<28}# {why[key]}" if key in why else written)
     return lines
+
+
+def _toml(value: float | bool) -> str:
+    if isinstance(value, float) and value < 0.001:
+        return f"{value:.6f}".rstrip("0")  # not 5e-05
+    return json.dumps(value)
 
 
 def _round_down(value: float) -> float:

@@ -25,6 +25,18 @@ def change(file: Path, old: str, new: str) -> int:
     return text[: text.index(old)].count("\n") + 1
 
 
+def append(file: Path, line: str) -> int:
+    """Add a line at the end; its number."""
+    text = file.read_text().rstrip("\n") + f"\n{line}\n"
+    file.write_text(text)
+    return text.count("\n")
+
+
+def at(file: Path, line: int) -> str:
+    """The beginning of what is told of that line."""
+    return f"mine/{file.relative_to(file.parents[1]) if file.parent.name != 'mine' else file.name}:{line}: "
+
+
 def told(report: PackReport, *, of: str = "") -> list[str]:
     return [each.told("mine") for each in report.findings if each.file.startswith(of)]
 
@@ -39,57 +51,49 @@ def test_every_pack_that_ships_is_clean(name: str, capsys: pytest.CaptureFixture
 
 def test_all_faults_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
     folder = mine(tmp_path)
-    settings = folder / "pack.toml"
-    at = {
-        "table": change(settings, 'near"\n', "") if 'near"\n' in settings.read_text() else 0,
-        "weight": change(settings, "grounding_what = 0", "grounding_waht = 0"),
-        "margin": change(settings, "apart = 0.12", 'apart = "far"'),
-        "key": change(settings, 'sample = "examples/scenes"', 'sampel = "examples/scenes"'),
-        "count": change(folder / "conversation/000_conv.txt", "Three pigeons", "Eight pigeons"),
-        "mark": change(folder / "conversation/000_conv.txt", "riding the bicycle?", "riding the bicycle"),
-        "leak": change(folder / "conversation/001_conv.txt", "Answer:\n", "Answer:\nThe caption says: ")
-        if (folder / "conversation/001_conv.txt").read_text().count("Answer:\n") == 1
-        else 0,
-        "slot": change(folder / "phrasings/side.toml", "\n", "\n") if False else 0,
-        "reason": change(folder / "complaints.txt", "\ncontradicted:", "\ncontradcted:") + 1,
-        "detail": change(folder / "complaints.txt", "what is known of the image ({detail})", "it ({detial})"),
+    settings, talk = folder / "pack.toml", folder / "conversation/000_conv.txt"
+    words, system = folder / "vocabulary.txt", folder / "detail/system_message.txt"
+    complaints, sides = folder / "complaints.txt", folder / "phrasings/side.toml"
+    expected = {
+        at(settings, change(settings, "grounding_what = 0", "grounding_waht = 0")): (
+            "[programs.weights] grounding_waht: no such program: did you mean grounding_what?"
+        ),
+        at(
+            settings, change(settings, "apart = 0.12", 'apart = "far"')
+        ): "programs.margins.apart: Input should",
+        at(settings, change(settings, "sample =", "sampel =")): "unknown key sampel (did you mean sample?)",
+        at(talk, change(talk, "Three pigeons", "Eight pigeons")): (
+            "contradicted: answer 2: 'Eight pigeons' (count): 3 boxes: change the reply or the proxy"
+        ),
+        at(
+            talk, change(talk, "riding the bicycle?", "riding the bicycle")
+        ): "question 4 has no question mark",
+        at(complaints, change(complaints, "contradicted:", "contradcted:")): (
+            "no reply is rejected as contradcted: did you mean contradicted?"
+        ),
+        at(
+            complaints, change(complaints, 'blocks ("{detail}")', 'blocks ("{detial}")')
+        ): "nothing fills {detial}",
+        at(
+            words, change(words, "umbrella: umberella", "umbrella umberella")
+        ): "'umbrella umberella, brolly |",
+        at(words, change(words, "toilet: commode", "toilet commode")): "'toilet commode, loo",
+        at(
+            folder / "refusals.txt", append(folder / "refusals.txt", "re:(")
+        ): "'re:(' is not a regular expression",
+        at(system, append(system, "Look at {caption}.")): "{caption} is sent as it stands",
+        at(sides, append(sides, 'quesstion = ["Where?"]')): "quesstion: nothing uses it",
     }
-    change(folder / "vocabulary.txt", "\nstop sign: ", "\nstop sign ")
-    change(folder / "vocabulary.txt", "\nbench: ", "\nbench ")
-    (folder / "refusals.txt").open("a").write("re:(\n")
-    (folder / "detail/system_message.txt").open("a").write("\nLook at {caption}.\n")
     (folder / "detail/001_conv.txt").unlink()
     (folder / "leaks.txt").rename(folder / "leeks.txt")
-    (folder / "blind_spots.txt").write_bytes("weather asks: schön".encode("latin-1"))
-    (folder / "phrasings/side.toml").open("a").write('\nquesstion = ["Where is the <thing>?"]\n')
-    vocabulary = (PACKS / "coco/vocabulary.txt").read_text().split("\n")
-    stop = next(n for n, line in enumerate(vocabulary, 1) if line.startswith("stop sign: "))
-    bench = next(n for n, line in enumerate(vocabulary, 1) if line.startswith("bench: "))
-    refusals = (PACKS / "coco/refusals.txt").read_text().count("\n") + 1
-    system = (PACKS / "coco/detail/system_message.txt").read_text().count("\n") + 2
+    (folder / "attributes.txt").write_bytes("color: schön".encode("latin-1"))
+    expected["mine/detail/001_conv.txt: "] = "missing: the seed 001_caps.txt has no reply"
+    expected["mine/leeks.txt:1: "] = "nothing reads this file: rename it to leaks.txt"
+    expected["mine/attributes.txt:1: "] = "not UTF-8 text (byte 10): save the file as UTF-8"
     found = told(check(str(folder)))
-
-    def has(beginning: str, ending: str = "") -> bool:
-        return any(line.startswith(beginning) and line.endswith(ending) for line in found)
-
-    assert has(f"mine/pack.toml:{at['weight']}: [programs.weights] grounding_waht", "mean grounding_what?")
-    assert has(f"mine/pack.toml:{at['margin']}: programs.margins.apart: Input should be a valid number")
-    assert has(f"mine/pack.toml:{at['key']}: unknown key sampel (did you mean sample?): known here are name")
-    assert has(
-        "mine/conversation/000_conv.txt:11: contradicted: answer 2: 'Eight pigeons' (count): 3 boxes",
-        "change the reply or the proxy, so that they agree",
-    )
-    assert has("mine/conversation/000_conv.txt:20: question 4 has no question mark: add it")
-    assert has(f"mine/complaints.txt:{at['reason']}: no reply is rejected as contradcted: did you mean")
-    assert has(f"mine/complaints.txt:{at['detail']}: nothing fills {{detial}} in")
-    assert has(f"mine/vocabulary.txt:{stop}: 'stop sign stopsign, stop sighn |': must be words, a colon")
-    assert has(f"mine/vocabulary.txt:{bench}: 'bench | park bench")
-    assert has(f"mine/refusals.txt:{refusals}: 're:(' is not a regular expression")
-    assert has(f"mine/detail/system_message.txt:{system}: {{caption}} is sent as it stands")
-    assert has("mine/detail/001_conv.txt: missing: the seed 001_caps.txt has no reply")
-    assert has("mine/leeks.txt:1: nothing reads this file: rename it to leaks.txt, if that is what it is")
-    assert has("mine/blind_spots.txt:1: not UTF-8 text (byte 16): save the file as UTF-8")
-    assert any("phrasings/side.toml" in line and "quesstion: nothing uses it" in line for line in found)
+    for place, what in expected.items():
+        assert any(line.startswith(place + what) for line in found), (place + what, found)
+    assert len(found) == len(expected), found
 
 
 def test_a_seed_that_counts_otherwise_than_its_proxy_is_told_whatever_the_type_checks(tmp_path: Path) -> None:
@@ -98,7 +102,7 @@ def test_a_seed_that_counts_otherwise_than_its_proxy_is_told_whatever_the_type_c
     (folder / "detail_description").mkdir(parents=True)
     for name, text in (
         ("system_message", "Describe the image."),
-        ("000_caps", "Ships at a pier.\n\n" + "boat: [0.1, 0.2, 0.3, 0.4]\n" * 8),
+        ("000_caps", "Ships at a pier.\n\n" + "ship: [0.1, 0.2, 0.3, 0.4]\n" * 8),
         ("000_conv", "At a long pier, in calm water, three ships are moored one behind the other.\n"),
     ):
         (folder / "detail_description" / f"{name}.txt").write_text(text)
@@ -113,33 +117,27 @@ def test_a_seed_is_held_to_its_types_own_rules(tmp_path: Path) -> None:
     folder = mine(tmp_path)
     (folder / "conversation/000_conv.txt").write_text(
         "Question:\nWhat are the two men doing?\n===\nAnswer:\nThey play chess.\n===\n"
-        "Question:\nHow does the weather feel?\n===\n"
-        "Answer:\nI'm sorry, but I can't tell, for the captions do not mention any of the weather here.\n"
+        "Question:\nHow is the weather?\n===\n"
+        "Answer:\nI'm sorry, but I can't tell, for the captions do not mention any of it here.\n"
     )
-    assert told(check(str(folder)), of="conversation/000_conv") == [
-        "mine/conversation/000_conv.txt:5: answer 1 has 3 words, and pack.toml wants 7 to 39 "
-        "([types.conversation] answer_words): change one or the other",
-        "mine/conversation/000_conv.txt:8: blind_spot: question 2: 'weather' (blind_spot): "
-        "no caption speaks of it: ask something else, or let a caption of the proxy tell",
-        *[
-            line
-            for line in told(check(str(folder)), of="conversation/000_conv")
-            if line.startswith(("mine/conversation/000_conv.txt:11: leak", "mine/conversation/000_conv.txt:11: ref"))
-        ],
-    ]
-    assert any("11: leak: " in line for line in told(check(str(folder))))
-    assert any("11: refusal: " in line for line in told(check(str(folder))))
+    places = [line.split(": ")[:2] for line in told(check(str(folder)), of="conversation/000_conv")]
+    assert places == [
+        ["mine/conversation/000_conv.txt:5", "answer 1 has 3 words, and pack.toml wants 7 to 39 "
+         "([types.conversation] answer_words)"],
+        ["mine/conversation/000_conv.txt:8", "blind_spot"],
+        ["mine/conversation/000_conv.txt:11", "leak"],
+        ["mine/conversation/000_conv.txt:11", "refusal"],
+    ]  # fmt: skip
 
 
 def test_a_box_of_a_seed_that_is_none_is_told(tmp_path: Path) -> None:
     folder = mine(tmp_path)
-    change(folder / "detail/000_caps.txt", "[0.", "[0.") if False else None
     text = (folder / "detail/000_caps.txt").read_text().rstrip("\n").split("\n")
     text[-2] = "dog: [0.9, 0.1, 0.2, 1.4]"
     (folder / "detail/000_caps.txt").write_text("\n".join(text) + "\n")
     assert told(check(str(folder)), of="detail/000_caps") == [
-        f"mine/detail/000_caps.txt:{len(text) - 1}: dog: [0.9, 0.1, 0.2, 1.4] is no box: x1 < x2 and y1 < y2, "
-        "all from 0 to 1"
+        f"mine/detail/000_caps.txt:{len(text) - 1}: dog: [0.9, 0.1, 0.2, 1.4] is no box: "
+        "x1 < x2 and y1 < y2, all from 0 to 1"
     ]
 
 
@@ -147,7 +145,9 @@ def test_a_prefix_that_is_too_long_is_told_with_its_longest_seed(tmp_path: Path)
     folder = mine(tmp_path)
     caps = folder / "detail/001_caps.txt"
     caps.write_text(
-        caps.read_text().replace("<captions>\n", "<captions>\n" + "A long sentence of eight words here.\n" * 900)
+        caps.read_text().replace(
+            "<captions>\n", "<captions>\n" + "A long sentence of eight words here.\n" * 900
+        )
     )
     (finding,) = [each for each in check(str(folder)).findings if "tokens" in each.what]
     assert finding.file == "detail/system_message.txt"
@@ -158,17 +158,18 @@ def test_a_prefix_that_is_too_long_is_told_with_its_longest_seed(tmp_path: Path)
 def test_a_vocabulary_that_misses_a_category_is_told_with_the_nearest_word(tmp_path: Path) -> None:
     folder = mine(tmp_path)
     _, instances = write_coco(tmp_path / "coco")
-    text = instances.read_text().replace('"dog"', '"gasket"').replace('"cat"', '"cargo ship"')
+    text = instances.read_text().replace('"dog"', '"umbrela"').replace('"cat"', '"cargo ship"')
     instances.write_text(text.replace('"horse"', '"guide horse"'))
     line = (folder / "vocabulary.txt").read_text().split("\n").index("[names]") + 1
     report = check(str(folder), (), (instances,))
+    told_of = "is not in [names], so that only this very word means it"
     assert told(report) == [
-        f"mine/vocabulary.txt:{line}: the category 'gasket' is not in [names], so that only this very word "
-        "means it; the nearest there is 'basket': add a line `gasket: other names | kinds`",
-        f"mine/vocabulary.txt:{line}: the category 'guide horse' is not in [names], so that only this very word "
-        "means it; the nearest there is 'horse': add a line `guide horse: other names | kinds`",
-        f"mine/vocabulary.txt:{line}: warning: the category 'cargo ship' is not in [names], so that only this "
-        "very word means it; it is known as a kind of boat: add a line `cargo ship: other names | kinds`",
+        f"mine/vocabulary.txt:{line}: warning: the category 'cargo ship' {told_of}; it is known as a kind of "
+        "boat: add a line `cargo ship: other names | kinds`",
+        f"mine/vocabulary.txt:{line}: the category 'guide horse' {told_of}; the nearest there is 'horse': "
+        "add a line `guide horse: other names | kinds`",
+        f"mine/vocabulary.txt:{line}: the category 'umbrela' {told_of}; the nearest there is 'umbrella': "
+        "add a line `umbrela: other names | kinds`",
     ]
     assert summary(report)[-1].endswith("mine: 2 to mend, 1 warning; held against 8 categories")
 
