@@ -119,8 +119,8 @@ class Pack:
         return digest.hexdigest()[:16]
 
 
-def find_pack(name_or_dir: str) -> Path:
-    """The folder of a shipped pack's name or of a path.
+def find_pack(name_or_dir: str, option: str = "--pack") -> Path:
+    """The folder of a shipped pack's name or of a path; `option` is where it was given.
 
     Raises InputError when there is neither.
     """
@@ -131,7 +131,7 @@ def find_pack(name_or_dir: str) -> Path:
     if folder.is_dir():
         return folder
     raise InputError(
-        f"--pack {name_or_dir}: no such pack. Give the path of a pack's folder, "
+        f"{option} {name_or_dir}: no such pack. Give the path of a pack's folder, "
         f"or the name of a shipped one: {', '.join(shipped)}"
     )
 

@@ -84,7 +84,7 @@ def check(name: str, captions: Sequence[Path] = (), instances: Sequence[Path] = 
 
     Raises InputError where there is no such folder, or annotations cannot be read.
     """
-    folder = find_pack(name)
+    folder = find_pack(name, "pack check")
     findings: list[Finding] = []
     own = read_files(folder, findings)
     shipped = load_pack(PACKS / DEFAULT_PACK).files

@@ -95,14 +95,12 @@ def diff(
         raise InputError(f"--sample {sample}: must be at least 1")
     cost = config.max_cost / 2 if config.max_cost is not None else None
     config = dataclasses.replace(config, max_cost=cost)
-    jobs = [check_config(dataclasses.replace(config, pack=name)) for name in packs]
-    if jobs[0].is_sample:
-        # Of two packs with samples of their own, both are run on the first one's.
-        first = jobs[0]
+    first = check_config(dataclasses.replace(config, pack=packs[0]))
+    if first.is_sample:  # both are run on the first one's
         config = dataclasses.replace(
             config, captions=first.captions, instances=first.instances, images=first.images
         )
-        jobs = [check_config(dataclasses.replace(config, pack=name)) for name in packs]
+    jobs = [check_config(dataclasses.replace(config, pack=name)) for name in packs]
     types = [name for name in jobs[0].types if name in jobs[1].types]
     if not types:
         raise InputError(f"pack diff: {packs[0]} and {packs[1]} have no response type in common")

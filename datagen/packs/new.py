@@ -76,7 +76,7 @@ def new(
             f"pack new {name}: a pack of that name ships, and --pack would find it: choose another"
         )
     check_writable(folder)
-    base_folder = find_pack(source)
+    base_folder = find_pack(source, "--from")
     base = load_pack(base_folder)
     if "pack.toml" not in base.files:
         raise InputError(f"--from {source}: has no pack.toml to copy: give a pack that has one, such as coco")

@@ -11,7 +11,6 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pydantic import ValidationError
 
@@ -130,6 +129,7 @@ def _read(path: str, text: str, knowledge: Knowledge, parts: Parts) -> Dialogues
         except ValueError as error:
             raise wrong(("parts", name), str(error)) from None
     kinds = list(dict.fromkeys(turn.kind for topic in file.topic.values() for turn in topic.turn))
+    known = _known_names(knowledge)
     topics = []
     for name, topic in file.topic.items():
         loc: _Loc = ("topic", name)
@@ -139,7 +139,6 @@ def _read(path: str, text: str, knowledge: Knowledge, parts: Parts) -> Dialogues
                     f"has no turn of the kind {kind!r}, as others have" if kind else "has a turn without kind"
                 )
                 raise wrong(loc, f"{problem}: a sample has as many of one kind as of another")
-        known = _known_names(knowledge)
         for number, shown in enumerate(topic.shows or ()):
             if shown not in known:
                 raise wrong(
@@ -194,13 +193,9 @@ def _topic(response_type: str, name: str, topic: DialogueTopicToml, parts: Parts
     )
 
 
-@lru_cache(maxsize=4)
-def _groups() -> frozenset[str]:
-    return frozenset(entry.noun.group for entry in CATEGORIES.values() if entry.noun.group)
-
-
 def _known_names(knowledge: Knowledge) -> Collection[str]:
-    return CATEGORIES.keys() | _groups() | knowledge.things.keys() | knowledge.traits.keys()
+    groups = {entry.noun.group for entry in CATEGORIES.values() if entry.noun.group}
+    return groups | CATEGORIES.keys() | knowledge.things.keys() | knowledge.traits.keys()
 
 
 def _spoken(loc: _Loc) -> str:

@@ -83,7 +83,7 @@ class ProgrammaticTeacher:
         self._knowledge = read_knowledge(files)
         self._dialogues = read_dialogues(files)
         self._all_weights = weights
-        # The three types of an image are asked one after another: its facts are worth keeping that long.
+        # The types of an image are asked one after another: its facts are worth keeping that long.
         self._last: tuple[TeacherRequest, Facts] | None = None
         self._statistics: tuple[CategoryStatistics, str] | None = None
 

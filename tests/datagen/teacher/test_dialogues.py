@@ -441,7 +441,7 @@ def test_pack_check_names_the_line_of_a_mistake(tmp_path: Path) -> None:
     text = (pack / "riddle" / "dialogues.toml").read_text()
     (pack / "riddle" / "dialogues.toml").write_text(text.replace("<a_thing>", "<a_dog>"))
     (found,) = [each for each in check(str(pack)).findings if each.file.endswith("dialogues.toml")]
-    assert (found.file, found.line, found.is_warning) == ("riddle/dialogues.toml", 5, False)
+    assert (found.file, found.line, found.is_warning) == ("riddle/dialogues.toml", 6, False)
     assert found.what.startswith("topic.dog.turn 1.answer 1: no slot <a_dog>; there are ")
     (pack / "riddle" / "dialogues.toml").write_text("turns = [1]\ntopic\n")
     (found,) = [each for each in check(str(pack)).findings if each.file.endswith("dialogues.toml")]
