@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from datagen.alignment import alignment_record
-from datagen.checks import phrase_check
+from datagen.checks import forbidden_check, phrase_check
 from datagen.concepts import FREQUENT, RARE, balance
 from datagen.convert.collection import LeftOut, Where, image_id_of, printable
 from datagen.convert.files import NoColumns, find_columns, read_table, read_text
@@ -177,6 +177,7 @@ class _Sieve:
     def __init__(self, pack: Pack, images: ImageFolder) -> None:
         self._images = images
         self._unfit = [phrase_check(name, pack.word_lists) for name in ("refusals", "leaks")]
+        self._forbidden = forbidden_check(pack.word_lists)
         self._evaluation = read_evaluation_list()
         self._seen: set[tuple[str, str]] = set()
 
@@ -199,7 +200,11 @@ class _Sieve:
             return _named(where, "evaluation_image", f"in {'; '.join(benchmarks)}", found)
         if _LOST.search(caption):
             return _named(where, "bad_caption", "characters of it were lost in a wrong encoding", found)
-        if IMAGE_TOKEN in caption or any(check(Turn("", caption)) for check in self._unfit):
+        if (
+            IMAGE_TOKEN in caption
+            or self._forbidden.may_never_say(caption)
+            or any(check(Turn("", caption)) for check in self._unfit)
+        ):
             return _named(where, "unfit_caption", f"it says {caption[:80]!r}", found)
         if (found, caption) in self._seen:
             return _named(where, "duplicate_pair", "the image has this caption already", found)

@@ -16,7 +16,7 @@ import msgspec
 from datagen.alignment import alignment_record
 from datagen.annotations import read_annotations
 from datagen.balance import Balance
-from datagen.checks import Checked, Verdict, phrase_check
+from datagen.checks import Checked, Verdict, forbidden_check, phrase_check
 from datagen.config import Job
 from datagen.emit import (
     ALIGNMENT,
@@ -465,7 +465,10 @@ def make_alignment(job: Job, out: Path) -> RunManifest:
 def _unfit_caption(pack: Pack) -> Callable[[str], object]:
     """Whether a caption should not be learned from, by the pack's phrase lists."""
     checks = [phrase_check(name, pack.word_lists) for name in ("refusals", "leaks")]
-    return lambda caption: any(check(Turn("", caption)) for check in checks)
+    forbidden = forbidden_check(pack.word_lists)
+    return lambda caption: (
+        forbidden.may_never_say(caption) or any(check(Turn("", caption)) for check in checks)
+    )
 
 
 def _as_text(turns: Sequence[Turn]) -> str:

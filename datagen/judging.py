@@ -14,6 +14,7 @@ from datagen.checks import (
     TypeChecks,
     dropped_with,
     evidence_of,
+    forbidden_check,
     make_vocabulary,
     phrase_check,
 )
@@ -185,6 +186,9 @@ def check_pack(pack: Pack, where: str) -> None:
     """
     try:
         judge = Judge(pack, ())
+        # Alignment captions are put through these whatever a type checks.
+        phrase_check("leaks", pack.word_lists)
+        forbidden_check(pack.word_lists)
     except InputError as error:
         raise InputError(f"{where}/{error}") from None
     for response_type in pack.types.values():

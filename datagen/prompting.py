@@ -29,7 +29,7 @@ PACKS = Path(__file__).resolve().parent.parent / "prompts"
 DEFAULT_PACK = "coco"
 
 # What a pack does not bring is taken from the default pack.
-_WORD_LISTS = ("leaks.txt", "refusals.txt", "alignment.txt", "complaints.txt")
+_WORD_LISTS = ("leaks.txt", "refusals.txt", "forbidden.txt", "alignment.txt", "complaints.txt")
 _SHARED_FILES = (*_WORD_LISTS, "vocabulary.txt", "attributes.txt", "blind_spots.txt", "knowledge.toml")
 _PHRASINGS = "phrasings/"
 _QUESTIONS = "questions.txt"
@@ -88,7 +88,7 @@ class Pack:
     programs: ProgramsToml
     types: Mapping[str, ResponseType]
     word_lists: Mapping[str, tuple[str, ...]]
-    """`leaks`, `refusals`, `alignment`, `complaints`: the lines of the text files of those names."""
+    """`leaks`, `refusals`, `forbidden`, `alignment`, `complaints`: the lines of those text files."""
     complaints: Mapping[str, str]
     """By the reason for which a reply cannot be used: what its teacher is told and asked again."""
     folders_without_table: tuple[str, ...]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-CheckName = Literal["format", "refusals", "leaks", "grounding", "blind_spots"]
+CheckName = Literal["format", "refusals", "leaks", "forbidden", "grounding", "blind_spots"]
 RejectedVerdict = Literal["contradicted", "unsupported"]
 OnReject = Literal["drop_turn", "drop_sample", "ask_again", "flag"]
 

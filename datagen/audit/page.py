@@ -102,7 +102,7 @@ def _what_is_unfit(report: AuditReport) -> str:
     parts = [f"## What is unfit\n\n{_table(rows)}"]
     rules = Counter[tuple[str, str]]()
     for found in report.found.values():
-        for reason in ("leak", "refusal"):
+        for reason in ("leak", "refusal", "forbidden"):
             rules.update({(reason, rule): count for rule, count in found.faults.get(reason, {}).items()})
     if rules:
         listed = sorted(rules.items(), key=lambda item: (-item[1], item[0]))

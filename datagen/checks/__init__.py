@@ -13,6 +13,7 @@ from typing import NamedTuple
 from datagen.checks.claims import Claim, Verdict
 from datagen.checks.evidence import Evidence, Region
 from datagen.checks.faults import Fault
+from datagen.checks.forbidden import ForbiddenCheck
 from datagen.checks.format import check_format
 from datagen.checks.grounding import Grounding, blind_spots
 from datagen.checks.phrases import PhraseCheck
@@ -48,6 +49,7 @@ class TypeChecks:
     ) -> None:
         self.vocabulary = vocabulary
         self._has_format = "format" in names
+        self._forbidden = forbidden_check(word_lists) if "forbidden" in names else None
         self._phrases = [phrase_check(name, word_lists) for name in ("refusals", "leaks") if name in names]
         self._grounding = Grounding(vocabulary, frame) if "grounding" in names else None
         self._has_blind_spots = "blind_spots" in names
@@ -56,7 +58,7 @@ class TypeChecks:
 
     @property
     def needs_evidence(self) -> bool:
-        return self._grounding is not None or self._has_blind_spots
+        return self._grounding is not None or self._has_blind_spots or self._forbidden is not None
 
     def __call__(
         self, turns: Sequence[Turn], evidence: Evidence | None, *, question_is_drawn: bool = False
@@ -71,6 +73,8 @@ class TypeChecks:
             for check in self._phrases:
                 if fault := check(turn):
                     faults.append(fault)
+            if self._forbidden is not None:
+                faults += self._forbidden(turn, evidence.captions if evidence is not None else None)
             if evidence is not None and self._grounding is not None:
                 claims += self._grounding.claims(turn, evidence, may_speculate=self._may_speculate)
                 for claim in claims:
@@ -96,6 +100,17 @@ def phrase_check(name: str, word_lists: Mapping[str, Sequence[str]]) -> PhraseCh
         return PhraseCheck("leak", word_lists[name])
     except InputError as error:
         raise InputError(f"{name}.txt: {error}") from None
+
+
+def forbidden_check(word_lists: Mapping[str, Sequence[str]]) -> ForbiddenCheck:
+    """The check by the pack's forbidden.txt.
+
+    Raises InputError, naming the list, for a line in it that cannot be read.
+    """
+    try:
+        return ForbiddenCheck(word_lists["forbidden"])
+    except InputError as error:
+        raise InputError(f"forbidden.txt: {error}") from None
 
 
 def make_vocabulary(files: Mapping[str, str], categories: Collection[str]) -> Vocabulary:
@@ -138,6 +153,7 @@ __all__ = [
     "Claim",
     "Evidence",
     "Fault",
+    "ForbiddenCheck",
     "PhraseCheck",
     "Region",
     "TypeChecks",
@@ -146,6 +162,7 @@ __all__ = [
     "check_format",
     "dropped_with",
     "evidence_of",
+    "forbidden_check",
     "make_vocabulary",
     "phrase_check",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from datagen.checks.faults import Fault
@@ -35,14 +35,21 @@ class PhraseCheck:
         self._always = [number for number, groups in enumerate(self._groups) if not groups]
 
     def __call__(self, turn: Turn) -> Fault | None:
+        return next(self.faults(turn), None)
+
+    def faults(self, turn: Turn) -> Iterator[Fault]:
+        """Every rule that the question breaks, then every rule that the answer breaks."""
         answer = " ".join(turn.answer.split())
         question = "" if self.answers_only else " ".join(turn.question.split())
         rules = self._rules_to_search(f"{question}\n{answer}")
         for where, text in (("question", question), ("answer", answer)):
             for rule, pattern in rules:
                 if text and (match := pattern.search(text)):
-                    return Fault(self.reason, rule, where, f"{match[0]!r} (rule: {rule})")  # type: ignore[arg-type]
-        return None
+                    yield Fault(self.reason, rule, where, f"{match[0]!r} (rule: {rule})")  # type: ignore[arg-type]
+
+    def rules_in(self, text: str) -> set[str]:
+        """The rules that a text matches."""
+        return {fault.rule for fault in self.faults(Turn("", text))}
 
     def _rules_to_search(self, text: str) -> list[tuple[str, re.Pattern[str]]]:
         """The rules, in order, that may match in the text; all others cannot."""

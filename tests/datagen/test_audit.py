@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datagen.audit.page import _plain
+from datagen.prompting import PACKS
 from schemas import AuditReport, SampleVerdict
 from schemas.audit import Audited, Images, Unreadable
 from tests.datagen.scenes import write_coco
@@ -69,6 +70,16 @@ def audited_type(**counts: int) -> Audited:
 
 
 # What is found.
+
+
+def test_what_the_pack_forbids_is_unfit_with_its_line_on_the_page(tmp_path: Path) -> None:
+    pack = shutil.copytree(PACKS / "coco", tmp_path / "pack")
+    (pack / "forbidden.txt").write_text("barn\nguard dog\n")
+    said = record("a", "000000000001.jpg", "What stands near the barn?", "A guard dog, near the barn.")
+    report = audited(tmp_path, [said], *write_annotations(tmp_path), "--pack", pack)
+    assert report.unfit_turns == {"forbidden": 1}
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "| forbidden | `guard dog` | 1 |" in " ".join(page.split()), page
 
 
 def test_each_turn_is_judged_by_the_captions_and_boxes_of_its_image(tmp_path: Path) -> None:

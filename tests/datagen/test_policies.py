@@ -279,6 +279,25 @@ def test_ask_again_tells_of_every_turn_that_is_unfit(tmp_path: Path) -> None:
     )
 
 
+def test_what_the_pack_forbids_is_asked_again_and_then_rejected_with_its_line(tmp_path: Path) -> None:
+    ill: Pairs = (("What is on the left?", "A cat with cowpox is on the left."),)
+    pack = pack_with(tmp_path / "pack", "ask_again")
+    (pack / "forbidden.txt").write_text("cow\nre:\\b[a-z]+pox\\b\n")
+    with ChatServer(says(as_reply(ill), as_reply(ill))) as server:
+        run = Run(tmp_path, pack, server)
+        run()
+    ((_, complaint),) = asked_again(server.requests)
+    assert complaint["content"] == (
+        "Your reply says something that must not be said of this image (answer 1: 'cowpox'). "
+        "Write the whole reply again without it."
+    )
+    detail = r"answer 1: 'cowpox' (rule: re:\b[a-z]+pox\b)"
+    assert why_of(run.out) == [("rejected", "checks", "forbidden", detail, as_reply(ill))]
+    manifest = manifest_of(run.out)
+    assert manifest.reasons == {"rejected": {"forbidden": 1}}
+    assert manifest.found["conversation"].faults == {"forbidden": {r"re:\b[a-z]+pox\b": 1}}
+
+
 def test_flag_keeps_it_all_and_says_so(tmp_path: Path) -> None:
     with ChatServer(says(as_reply(UNFIT))) as server:
         run = Run(tmp_path, pack_with(tmp_path / "pack", "flag"), server)

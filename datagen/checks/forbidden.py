@@ -1,0 +1,43 @@
+"""Does an answer say what may not be said of this image?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from datagen.checks.faults import Fault
+from datagen.checks.phrases import PhraseCheck
+from datagen.records import InputError, Turn
+
+_NEVER = "never:"
+_YES = re.compile(r"\W*(?:yes|yeah|yep|indeed)\b", re.IGNORECASE)
+
+
+class ForbiddenCheck:
+    """Finds an answer with a phrase of forbidden.txt that no caption of the image has words for.
+
+    A line is one of a phrase list, and a caption that matches it allows what matches it; a line that
+    begins with `never:` is allowed by nothing. Yes says what its question says.
+    Raises InputError for a line that cannot be read.
+    """
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        never = [line.removeprefix(_NEVER).strip() for line in lines if line.startswith(_NEVER)]
+        if "" in never:
+            raise InputError(f"'{_NEVER}' must be followed by a phrase, or by re: and an expression")
+        unless_said = [line for line in lines if not line.startswith(_NEVER)]
+        self._never = PhraseCheck("forbidden", never)
+        self._unless_said = PhraseCheck("forbidden", unless_said)
+
+    def __call__(self, turn: Turn, captions: Iterable[str] | None) -> list[Fault]:
+        """What is forbidden in a turn. Where captions are not known, only what is never allowed."""
+        said = turn if _YES.match(turn.answer) else Turn("", turn.answer)
+        faults = list(self._never.faults(said))
+        if captions is not None and (unless_said := list(self._unless_said.faults(said))):
+            allowed = {rule for caption in captions for rule in self._unless_said.rules_in(caption)}
+            faults += [fault for fault in unless_said if fault.rule not in allowed]
+        return faults
+
+    def may_never_say(self, text: str) -> bool:
+        """Whether nothing allows a text, were it a caption itself."""
+        return next(self._never.faults(Turn("", text)), None) is not None

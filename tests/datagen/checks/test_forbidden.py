@@ -1,0 +1,76 @@
+"""forbidden.txt: what an answer may say only where a caption of the image does, or never."""
+
+from __future__ import annotations
+
+import pytest
+
+from datagen.checks import Fault, ForbiddenCheck, TypeChecks, Vocabulary, forbidden_check
+from datagen.checks.evidence import Evidence
+from datagen.records import InputError, Turn
+
+LINES = ("pneumonia", r"re:\b(north|south)(ern)?\b", "never: cure", r"never: re:\bmust take \d+ mg\b")
+CHECK = ForbiddenCheck(LINES)
+FAULT = Fault("forbidden", "pneumonia", "answer", "'Pneumonia' (rule: pneumonia)")
+
+
+def test_a_phrase_is_unfit_unless_a_caption_matches_the_same_line() -> None:
+    turn = Turn("What is shown?", "Pneumonia, in the right lung.")
+    assert CHECK(turn, ["A chest."]) == [FAULT]
+    assert CHECK(turn, ["A chest.", "Signs of pneumonia."]) == []
+    assert CHECK(turn, ["Bronchopneumonia."]) == [FAULT]
+
+
+def test_an_expression_is_allowed_by_whatever_else_it_matches_in_one_caption() -> None:
+    turn = Turn("Which way?", "The road leads to the\nnorth.")
+    rule = LINES[1]
+    assert CHECK(turn, ["A road."]) == [Fault("forbidden", rule, "answer", f"'north' (rule: {rule})")]
+    assert CHECK(turn, ["A southern village."]) == []
+
+
+def test_never_is_unfit_whatever_captions_say() -> None:
+    assert CHECK(Turn("?", "It will cure him."), ["A cure."]) == [
+        Fault("forbidden", "cure", "answer", "'cure' (rule: cure)")
+    ]
+    (fault,) = CHECK(Turn("?", "He must take 20 mg."), ["He must take 20 mg."])
+    assert fault.rule == r"re:\bmust take \d+ mg\b"
+
+
+def test_every_line_that_is_broken_is_named_not_only_the_first() -> None:
+    turn = Turn("?", "Pneumonia, so no cure.")
+    assert [fault.rule for fault in CHECK(turn, [])] == ["cure", "pneumonia"]
+    assert [fault.rule for fault in CHECK(turn, ["Pneumonia."])] == ["cure"]
+
+
+def test_a_question_says_nothing_until_its_answer_says_yes() -> None:
+    asked = "Is there pneumonia?"
+    assert CHECK(Turn(asked, "That cannot be told."), []) == []
+    assert CHECK(Turn(asked, "No."), []) == []
+    assert CHECK(Turn(asked, "Yes, there is."), []) == [
+        Fault("forbidden", "pneumonia", "question", "'pneumonia' (rule: pneumonia)")
+    ]
+    assert CHECK(Turn(asked, "Yesterday there was none."), []) == []
+    assert CHECK(Turn(asked, "Yes."), ["No pneumonia."]) == []  # grounding decides of what is denied
+
+
+def test_where_captions_are_not_known_only_never_is_looked_for() -> None:
+    assert [fault.rule for fault in CHECK(Turn("?", "Pneumonia, so no cure."), None)] == ["cure"]
+
+
+def test_a_type_checks_it_where_its_table_says_so() -> None:
+    turn = Turn("What is shown?", "Pneumonia.")
+    evidence = Evidence(Vocabulary({}), ["A chest."], [])
+    words = {"forbidden": LINES}
+    with_it = TypeChecks({"forbidden"}, words, Vocabulary({}), "camera", (), may_speculate=False)
+    without = TypeChecks({"format"}, words, Vocabulary({}), "camera", (), may_speculate=False)
+    assert (with_it.needs_evidence, without.needs_evidence) == (True, False)
+    assert [checked.faults for checked in with_it([turn], evidence)] == [[FAULT]]
+    assert [checked.faults for checked in without([turn], evidence)] == [[]]
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [("never:", "'never:' must be followed by a phrase"), ("never: re:[", "'re:\\[' is not a regular")],
+)
+def test_a_line_that_cannot_be_read_names_the_file(line: str, wrong: str) -> None:
+    with pytest.raises(InputError, match=f"^forbidden.txt: {wrong}"):
+        forbidden_check({"forbidden": (line,)})
