@@ -107,6 +107,8 @@ class MarginsToml(BaseModel):
     """Intersection over union from which two boxes of a category may be one thing boxed twice."""
     most_counted: int = Field(default=12, ge=1, le=12)
     """A larger number is not told."""
+    count_ranges: bool = False
+    """Whether a larger number is told as a range instead, such as "between 20 and 30"."""
 
 
 class ProgramsToml(BaseModel):

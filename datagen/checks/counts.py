@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datagen.checks.claims import Claim, Verdict, is_presupposed, is_said_of_image
 from datagen.checks.english import BE, SIDE, VERB
 from datagen.checks.evidence import Evidence
-from datagen.checks.reading import Mention, Mode, Reading
+from datagen.checks.reading import Mention, Mode, Reading, Span
 from datagen.checks.vocabulary import Vocabulary
 
 
@@ -22,7 +22,7 @@ def count_claims(reading: Reading, evidence: Evidence, vocabulary: Vocabulary) -
             continue
         if mention.mode != Mode.ASSERTED and not is_presupposed(reading, mention):
             continue
-        if mention.number is None and not is_said_of_image(reading, mention):
+        if mention.number is None and mention.span is None and not is_said_of_image(reading, mention):
             continue  # "many dogs are friendly"
         key = frozenset(mention.noun.things or mention.noun.members)
         # "a group of three" is all of them
@@ -56,6 +56,10 @@ def count_claim(
         return Claim("count", words, "number" if number is not None else "quantity", verdict, why)
 
     boxed = "1 box" if total == 1 else f"{total} boxes"
+    if number is None and mention.span is not None:
+        return claim(
+            *_verdict_of_span(reading, mention, mention.span, total, evidence, is_open, is_partition)
+        )
     if number is None:
         if total >= mention.at_least or is_open or any(thing in evidence.in_plural for thing in things):
             return claim("supported" if total >= mention.at_least else "undecidable", boxed)
@@ -101,6 +105,42 @@ def count_claim(
             return claim("contradicted", f"{boxed}; caption {said[total]} says {total}")
         return claim("undecidable", f"{boxed}, some of which these may be")
     return claim("contradicted", boxed)
+
+
+def _verdict_of_span(
+    reading: Reading,
+    mention: Mention,
+    span: Span,
+    total: int,
+    evidence: Evidence,
+    is_open: bool,
+    is_partition: bool,
+) -> tuple[Verdict, str]:
+    """Whether the boxes, or a number of a caption, lie in a range."""
+    noun, boxed = mention.noun, "1 box" if total == 1 else f"{total} boxes"
+    low, high = span.low, span.high
+    # From where on a number is another one: "about ten" may be eight, and is not four.
+    least, most = low, high
+    if span.is_rough and high is not None:
+        least, most = (low + 1) // 2, 2 * high
+        low, high = low - max(1, low // 5), high + max(1, high // 5)
+    said = {n: c for thing in sorted(noun.things) for n, c in evidence.numbers.get(thing, {}).items()}
+    for number, caption in said.items():
+        if low <= number and (high is None or number <= high):
+            return "supported", f"caption {caption}"
+    if total and low <= total and (high is None or total <= high):
+        return "supported", boxed
+    if not total:
+        return "undecidable", "no box, and no caption says how many"
+    if total < least:
+        return ("undecidable", f"{boxed} and a group, number unknown") if is_open else ("contradicted", boxed)
+    if most is None or total <= most:
+        return "undecidable", boxed
+    if (not noun.names and noun.things) or mention.is_subset or is_partition or mention.is_modified:
+        return "undecidable", f"{boxed}, some of which these may be"
+    if SIDE in reading.codes[mention.end : mention.end + 7]:
+        return "undecidable", f"{boxed}, some of which these may be"
+    return "contradicted", boxed
 
 
 def _is_only_one(reading: Reading, mention: Mention) -> bool:

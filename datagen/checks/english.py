@@ -5,33 +5,15 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-NUMBERS = {
-    word: number
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+NUMBERS = {word: number for number, word in enumerate(_ONES)} | {
+    f"{tens}-{_ONES[ones]}" if ones else tens: 10 * at + ones
+    for at, tens in enumerate(_TENS, 2)
+    for ones in range(10)
 }
 
 # What a word does in a sentence; 0 is any word that no list has. english.txt has the words of most.

@@ -17,7 +17,7 @@ from datagen.checks.counts import count_claim, count_claims
 from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, SIDE, THERE
 from datagen.checks.evidence import Bound, Evidence
 from datagen.checks.positions import position_claims, size_claims
-from datagen.checks.reading import Mention, Mode, Reading, number_of, read
+from datagen.checks.reading import Mention, Mode, Reading, Span, number_of, read, span_before
 from datagen.checks.vocabulary import Vocabulary
 from datagen.records import Frame, Turn
 
@@ -368,6 +368,11 @@ def _short_answers(
                 if answer.modes[at] != Mode.ASSERTED and answer.words[at] != "none":
                     return
                 number = 0 if answer.words[at] == "none" else number_of(answer.words[at])
+                if number is None and answer.words[at] not in ("dozen", "dozens"):
+                    continue
+                if of_range := _range_answered(question, asked, answer, at, end, evidence, vocabulary):
+                    yield of_range
+                    return
                 # not "one can see …", "two on the left and …"
                 if number is not None and not {*answer.codes[at + 1 : at + 2]} & {MODAL, PREPOSITION}:
                     is_of_all = _asks_of_all(question, asked)
@@ -396,6 +401,33 @@ def _short_answers(
             for attribute in vocabulary.attributes[answer.words[at]]:
                 bound = Bound(attribute, at, at, at + 1, subject, said)
                 yield from attribute_claim(answer, bound, evidence, vocabulary)
+
+
+def _range_answered(
+    question: Reading,
+    asked: Mention,
+    answer: Reading,
+    at: int,
+    end: int,
+    evidence: Evidence,
+    vocabulary: Vocabulary,
+) -> Claim | None:
+    """`Between 20 and 30.`, `More than a dozen.`, `Dozens.` to `How many dogs are there?`"""
+    last = at + 2 if at + 2 < end and number_of(answer.words[at + 2]) is not None else at
+    if last == at and answer.words[at + 1 : at + 2] == ["dozen"]:
+        last = at + 1
+    ranged = span_before(answer.words, 0, last) or (last > at and span_before(answer.words, 0, at)) or None
+    if ranged is None and answer.words[at] == "dozens":
+        ranged = Span(24, None), at
+    if ranged is None:
+        return None
+    span, first = ranged
+    if answer.codes[last + 1 : last + 2] == [PREPOSITION] and answer.words[last + 1] not in ("in", "of"):
+        return None  # "about two on the left and …"
+    if not _asks_of_all(question, asked):
+        asked = asked._replace(is_subset=True)
+    claim = count_claim(question, asked._replace(span=span), None, evidence, vocabulary, False)
+    return claim and claim._replace(words=answer.said(first, last + 1), rule="how many")
 
 
 _OF_ALL = frozenset(

@@ -54,6 +54,16 @@ class Mode(IntEnum):
     DENIED = 2
 
 
+class Span(NamedTuple):
+    """A number told as a range: `20 to 30 dogs`, `more than ten dogs`, `about two dozen dogs`."""
+
+    low: int
+    high: int | None
+    """None where it has no end: `more than ten`."""
+    is_rough: bool = False
+    """`about ten`: near it, on either side."""
+
+
 class Mention(NamedTuple):
     """A thing named in a text: `the two brown dogs` names dogs."""
 
@@ -82,6 +92,8 @@ class Mention(NamedTuple):
     mode: Mode
     adjectives: tuple[int, ...]
     """Indices of the words between determiner and noun."""
+    span: Span | None = None
+    """As stated, where the number is a range; `number` is None then, and `at_least` not above `low`."""
 
 
 @dataclass
@@ -114,7 +126,7 @@ class Reading:
 # `at least` of a quantifier: fewer would not be called that.
 _AT_LEAST = {
     "several": 2, "many": 3, "multiple": 2, "numerous": 3, "few": 2, "couple": 2, "various": 2,
-    "countless": 3, "lots": 3, "plenty": 3, "dozens": 12, "group": 2, "bunch": 2, "herd": 2,
+    "countless": 3, "lots": 3, "plenty": 3, "dozens": 24, "hundreds": 200, "group": 2, "bunch": 2, "herd": 2,
     "flock": 2, "crowd": 3, "number": 2, "variety": 2, "collection": 2, "row": 2, "stack": 2,
     "pile": 2, "handful": 2,
 }  # fmt: skip
@@ -125,7 +137,14 @@ _SUPPOSES = _WANTED | {"seems", "seem", "needs", "need"}
 _ORDINALS = {"first": 1, "another": 2, "second": 2, "third": 3, "fourth": 4}
 _EXACTLY = {"pair": 2, "trio": 3, "duo": 2, "dozen": 12, "both": 2}
 _AFTER_TO = frozenset({DEFINITE, INDEFINITE, NUMBER, SIDE, ATTRIBUTE, PRONOUN, QUANTIFIER, OTHER})
-_ROUGHLY = frozenset(("than over about around approximately roughly nearly almost least most under").split())
+# What words before a number leave open: above it, from it on, up to it, below it, near it.
+_BOUNDS: dict[tuple[str, ...], str] = {
+    ("more", "than"): "above", ("over",): "above", ("at", "least"): "from", ("at", "most"): "up to",
+    ("up", "to"): "up to", ("less", "than"): "below", ("fewer", "than"): "below", ("under",): "below",
+}  # fmt: skip
+_BOUNDS |= {
+    (word,): "near" for word in "than least most about around approximately roughly nearly almost".split()
+}
 # Where none of these stands, all is asserted.
 _TELLS_MODE = frozenset({HEDGE, MODAL, DENIAL})
 _OPENS_MODE = frozenset({"if", "when", "to", "whether", "by", "for", "as"})
@@ -151,6 +170,55 @@ def number_of(word: str) -> int | None:
     if word in NUMBERS:
         return NUMBERS[word]
     return int(word) if word.isdecimal() and len(word) <= 3 else None
+
+
+def span_before(words: Sequence[str], begin: int, at: int) -> tuple[Span, int] | None:
+    """The range that ends with the number at `at`, and its first word: `between 20 and 30`, `20-30`,
+    `more than two dozen`. None where the number stands alone or is part of something else."""
+    first, number = _whole_number(words, begin, at)
+    if number is None:
+        return None
+    # "between 20 and 30", "20 to 30", "20-30"
+    joint = words[first - 1] if first - 2 >= begin else ""
+    if joint in ("and", "to", "-", "–"):
+        lower, low = _whole_number(words, begin, first - 2)
+        opens = words[lower - 1] if lower > begin else ""
+        if low is not None and low < number and (joint != "and" or opens == "between"):
+            # "from 20 to 30", "about 20 to 30", "somewhere between 20 and 30"
+            is_rough = opens in _NEARLY
+            while lower > begin and words[lower - 1] in ("between", "from", "somewhere", *_NEARLY):
+                lower -= 1
+            return Span(low, number, is_rough), lower
+    for size in (2, 1):
+        bound = _BOUNDS.get(tuple(words[first - size : first])) if first - size >= begin else None
+        if bound is None:
+            continue
+        first -= size
+        spans = {
+            "above": Span(number + 1, None),
+            "from": Span(number, None),
+            "up to": Span(1, number),
+            "below": Span(0, number - 1),
+            "near": Span(number, number, is_rough=True),
+        }
+        return spans[bound], first
+    return None
+
+
+_NEARLY = frozenset("about around approximately roughly".split())
+
+
+def _whole_number(words: Sequence[str], begin: int, at: int) -> tuple[int, int | None]:
+    """The number that ends at `at`, with its first word: `30`, `two dozen`, `a dozen`."""
+    if at < begin:
+        return at, None
+    if words[at] != "dozen":
+        return at, number_of(words[at])
+    before = words[at - 1] if at > begin else ""
+    if before in ("a", "one"):
+        return at - 1, 12
+    times = number_of(before) if before else None
+    return (at - 1, 12 * times) if times else (at, 12)
 
 
 def _sentences(codes: Sequence[int]) -> list[tuple[int, int]]:
@@ -334,6 +402,7 @@ def _mention(
     first = head
     adjectives: list[int] = []
     number: int | None = None
+    span: Span | None = None
     at_least = 0
     is_definite = is_subset = has_determiner = False
     at = head - 1
@@ -354,12 +423,10 @@ def _mention(
             number = number_of(word)
             if number is None:
                 break
-            if at > begin and words[at - 1] in _ROUGHLY:
-                # "more than three", "at least three"; "about three" may be two
-                over = {"than": 1, "over": 1, "least": 0}.get(words[at - 1])
-                is_more = over is not None and words[at - 2 : at - 1] != ["less"]
-                at_least = number + (over or 0) if is_more else 1
-                number = None
+            if ranged := span_before(words, begin, at):
+                # "more than three", "20 to 30"; "about three" may be two
+                (span, at), number = ranged, None
+                at_least = 1 if span.is_rough or not span.low else span.low
                 has_determiner = True
         elif code == OTHER or word in _ORDINALS:
             is_subset = True
@@ -370,8 +437,16 @@ def _mention(
             at_least = at_least or _AT_LEAST.get(word, 0)
             if word in _EXACTLY:
                 number = _EXACTLY[word]
-                if word == "dozen" and words[max(begin, at - 2) : at] == ["than", "a"]:
-                    number, at_least = None, 12
+                if word == "dozen":
+                    ranged = span_before(words, begin, at)
+                    if at > begin and _AT_LEAST.get(words[at - 1]):
+                        number, at_least = None, _AT_LEAST["dozens"]  # "several dozen"
+                    elif ranged is not None:
+                        (span, at), number = ranged, None
+                        at_least = 1 if span.is_rough or not span.low else span.low
+                        has_determiner = True
+                    else:
+                        at, number = _whole_number(words, begin, at)
         elif code == DEFINITE:
             is_definite = has_determiner = True
             if word == "both" and number is None and is_plural:
@@ -461,7 +536,7 @@ def _mention(
     is_bare = not (has_determiner or is_possessive or number is not None or at_least)
     return Mention(
         noun, first, head, end, is_plural, number, at_least, is_definite, is_bare, is_subset,
-        is_modified, is_modifier, mode, tuple(reversed(adjectives)),
+        is_modified, is_modifier, mode, tuple(reversed(adjectives)), span,
     )  # fmt: skip
 
 

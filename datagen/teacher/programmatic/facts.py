@@ -24,11 +24,13 @@ from datagen.teacher.programmatic.captions import (
 )
 from datagen.teacher.programmatic.knowledge import Knowledge
 from datagen.teacher.programmatic.scene import Told, told_by
-from datagen.teacher.programmatic.words import ALIKE, AMBIGUOUS, CATEGORIES, Noun, counted, noun_for
+from datagen.teacher.programmatic.words import ALIKE, AMBIGUOUS, CATEGORIES, Noun, counted, noun_for, ranged
 from schemas.pack import MarginsToml
 
 MOST_COMPARED = 16
 """Boxes of a category; with more, its number is only given as "more than a dozen"."""
+MOST_RANGED = 950
+"""Things of a category; with more, its number is not told as a range either."""
 AT_EDGE = 0.004
 """How near an edge, as a share of the frame, a box has to come to be taken to touch it."""
 
@@ -143,6 +145,14 @@ def _apart(
     return before if distance < 0 else after
 
 
+def range_around(number: int) -> tuple[int, int]:
+    """The tens that a number lies between, from a hundred on the fifties: 23 between 20 and 30. One that is
+    such a number itself is told with half a step to either side: 20 between 15 and 25."""
+    step = 10 if number < 100 else 50
+    low = number // step * step
+    return (low, low + step) if number > low else (number - step // 2, number + step // 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A category that is in the image and can be spoken of."""
@@ -179,6 +189,8 @@ class Kind:
         """How much of it: "two dogs", "people", "some broccoli"; None where not even that is certain."""
         if self.noun.form != "count":
             return self.noun.one
+        if self.span is not None:
+            return ranged(self.span, self.noun)
         if self.count is not None:
             return counted(self.count, self.noun)
         if self.is_group:
@@ -198,6 +210,15 @@ class Kind:
         if self.noun.form != "count" or self.count is None or self.count > self.margins.most_counted:
             return None
         return self.count
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Two round numbers that a certain number lies between, where it is too large to be told itself and
+        the pack has such numbers told as ranges."""
+        if not self.margins.count_ranges or self.noun.form != "count" or self.count is None:
+            return None
+        is_told = self.count <= self.margins.most_counted
+        return None if is_told or self.count > MOST_RANGED else range_around(self.count)
 
     @property
     def single(self) -> Thing | None:

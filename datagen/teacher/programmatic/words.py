@@ -184,6 +184,11 @@ def counted(number: int, noun: Noun) -> str:
     return f"{NUMBER_WORDS[number]} {noun.plural}"
 
 
+def ranged(span: tuple[int, int], noun: Noun) -> str:
+    """ "between 20 and 30 dogs"."""
+    return f"between {span[0]} and {span[1]} {noun.plural}"
+
+
 def listed(parts: Sequence[str], last: str = "and") -> str:
     """ "a", "a and b", "a, b and c"."""
     if len(parts) < 2:

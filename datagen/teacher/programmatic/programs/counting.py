@@ -26,6 +26,8 @@ ONE_KEPT = 0.45
 """Of the numbers that are one, how many are asked for: more, and "just one" would be the usual answer."""
 MORE_YES = 0.55
 """Of two unequal numbers, how often the answer is yes: what is equal is always a no."""
+RANGES = 0.7
+"""Where a number can only be told as a range, how often that is asked for first."""
 MOST_KINDS = 12
 """Categories that are compared with each other; those with larger boxes come first."""
 MOST_POPULAR = 10
@@ -192,7 +194,9 @@ def _number_said(kind: Kind, number: int, added: Addition, voice: Voice) -> str:
 
 @program("conversation", "number")
 def counting(facts: Facts, voice: Voice) -> Iterator[Said]:
-    """How many there are of a category."""
+    """How many there are of a category; of many a range, where the pack tells large numbers so."""
+    if any(kind.span for kind in facts.kinds) and voice.chance(RANGES):
+        yield from _counting_range(facts, voice)
     for kind in counted_kinds(facts, voice):
         number, category = len(kind.things), kind.category
         if number == 1 and not voice.chance(ONE_KEPT):
@@ -208,6 +212,30 @@ def counting(facts: Facts, voice: Voice) -> Iterator[Said]:
             answer=_number_said(kind, number, added, voice),
             brief=str(number),
             facts=(("count", category, number), *added.facts),
+            boxes=(*kind.boxes, *added.boxes),
+            asks=asks,
+            tells=added.tells | {f"presence {category}"},
+        )
+
+
+def _counting_range(facts: Facts, voice: Voice) -> Iterator[Said]:
+    """Roughly how many there are of a category of which there are too many to be counted by eye."""
+    for kind in seldom_people([kind for kind in facts.kinds[:MOST_KINDS] if kind.span], voice):
+        span, category = kind.span, kind.category
+        asks = frozenset((f"count {category}",))
+        if span is None or voice.knows(asks):
+            yield IDLE
+            continue
+        added = _addition(kind, facts, voice)
+        key = "counting.question" if voice.chance(0.3) else "counting.range.question"
+        low, high = map(str, span)
+        yield Said(
+            question=voice.say(key, things=kind.noun.plural),
+            answer=voice.say(
+                "counting.range.answer", low=low, high=high, things=kind.noun.plural, extra=added.words
+            ),
+            brief=f"{low} to {high}",
+            facts=(("range", category, *span), *added.facts),
             boxes=(*kind.boxes, *added.boxes),
             asks=asks,
             tells=added.tells | {f"presence {category}"},

@@ -19,7 +19,7 @@ from datagen.teacher.programmatic.pieces import place_words, relation_words
 from datagen.teacher.programmatic.registry import Fact, Said, Write, program
 from datagen.teacher.programmatic.scene import additions, agreeing, opening
 from datagen.teacher.programmatic.voice import Voice
-from datagen.teacher.programmatic.words import NUMBER_WORDS, Noun, counted, listed
+from datagen.teacher.programmatic.words import NUMBER_WORDS, Noun, counted, listed, ranged
 
 MOST_LISTED = 5
 """Things in one list."""
@@ -387,6 +387,8 @@ def _amounts(kinds: Iterable[Kind]) -> list[_Amount]:
     for kind in kinds:
         if kind.noun.form != "count" or kind.is_group:
             amounts.append((kind, ("present", kind.category)))
+        elif kind.span is not None:
+            amounts.append((kind, ("range", kind.category, *kind.span)))
         elif kind.count is not None and (kind.countable is not None or kind.count >= len(NUMBER_WORDS)):
             amounts.append((kind, ("count", kind.category, kind.count)))
         elif kind.is_several and len(kind.boxes) > 1:
@@ -399,6 +401,8 @@ def _spoken_amount(amount: _Amount, teller: Teller) -> str:
     """ "two dogs", "dogs", "some broccoli"."""
     kind, fact = amount
     noun = teller.spoken(kind.noun)
+    if kind.span is not None:
+        return ranged(kind.span, noun)
     if fact[0] == "count" and kind.count is not None:
         return counted(kind.count, noun)
     return noun.plural if fact[0] == "several" else kind.amount or ""
@@ -406,7 +410,7 @@ def _spoken_amount(amount: _Amount, teller: Teller) -> str:
 
 def _list_of(amounts: Sequence[_Amount], key: str, teller: Teller) -> Said:
     first, fact = amounts[0]
-    is_many = fact[0] == "several" or (fact[0] == "count" and first.count != 1)
+    is_many = fact[0] in ("several", "range") or (fact[0] == "count" and first.count != 1)
     categories = [kind.category for kind, _ in amounts]
     be = "are" if is_many else first.noun.be
     if len(amounts) == 1:
@@ -437,7 +441,7 @@ def inventory(facts: Facts, teller: Teller) -> Iterator[Said]:
                 continue
             if f"presence {kind.category}" not in known:
                 new.append((kind, fact))
-            elif f"count {kind.category}" not in known and fact[0] == "count" and kind.count != 1:
+            elif f"count {kind.category}" not in known and fact[0] in ("count", "range") and kind.count != 1:
                 numbers.append((kind, fact))
         is_first = False
         if numbers and (not new or teller.chance(0.5)):
