@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "robot": ("robot arm", "gripper", "reach zone"),
     "person": ("hand",),
-    "container": ("tray", "bin", "box", "bowl", "mug", "bottle", "tin can"),
+    "container": ("tray", "bin", "box", "bowl", "mug", "bottle", "tin"),
     "tool": ("screwdriver", "wrench", "hammer", "pliers", "scissors", "knife", "soldering iron"),
     "electronics": ("circuit board", "battery", "cable", "plug"),
     "other": ("block", "sponge", "tape roll", "apple", "banana"),

@@ -234,15 +234,15 @@ table(
     """
     table wood
     zone 60 140 400 440
-    can 180 330 red
+    tin 180 330 red
     sponge 300 410
     mug 540 380 white
     arm 230 84 260 260 open
     """,
     "A white mug is standing outside the reach limit of a robot arm.",
-    "A can and a sponge are lying inside a dashed line on a wooden table.",
+    "A tin and a sponge are lying inside a dashed line on a wooden table.",
     "The dashed line shows how far the robot arm can reach.",
-    "A red can, a sponge and a white mug on a robot's table.",
+    "A red tin, a sponge and a white mug on a robot's table.",
 )
 table(
     "zone-tools",
@@ -277,7 +277,7 @@ table(
     "zone-tray-outside",
     """
     table gray
-    zone 40 150 380 440
+    zone 40 150 350 440
     apple 160 360 red
     apple 270 400 green
     tray 510 420 white
@@ -363,6 +363,7 @@ table(
     "tool-row",
     """
     table wood
+    zone 60 240 380 470
     hammer 110 360 turn=90
     wrench 230 360 turn=90
     screwdriver 330 360 yellow turn=90
@@ -379,6 +380,7 @@ table(
     "screwdriver-on-tray",
     """
     table gray
+    zone 60 230 390 450
     tray 210 380 white
     screwdriver 210 352 red turn=-8
     wrench 480 400 turn=20
@@ -570,6 +572,7 @@ table(
     "setting-a-table",
     """
     table wood
+    zone 90 200 410 450
     bowl 180 380 blue
     mug 330 400 white
     bottle 470 360 green
@@ -611,49 +614,50 @@ table(
     "wiping",
     """
     table wood
-    can 130 340 red
+    tin 130 340 red
     mug 520 380 white
     arm 320 84 330 320 holding sponge
     """,
     "A robot arm is wiping a table with a sponge.",
-    "A robot arm is wiping a wooden table between a can and a mug.",
-    "A red can on the left and a white mug on the right of a robot arm.",
+    "A robot arm is wiping a wooden table between a tin and a mug.",
+    "A red tin on the left and a white mug on the right of a robot arm.",
     "A gripper presses a sponge onto the table.",
 )
 table(
-    "cans",
+    "tins",
     """
     table gray
-    can 120 310 red
-    can 220 310 green
-    can 320 310 blue
-    can 420 310 red
+    tin 120 310 red
+    tin 220 310 green
+    tin 320 310 blue
+    tin 420 310 red
     bin 550 460 green
     arm 320 84 340 190 open
     """,
-    "Four cans are standing in a row on a gray table.",
-    "Two red cans, a green can and a blue can next to a green bin.",
-    "A robot arm is about to pick up the blue can.",
-    "A row of cans below an open gripper.",
+    "Four tins are standing in a row on a gray table.",
+    "Two red tins, a green tin and a blue tin next to a green bin.",
+    "A robot arm is about to pick up the blue tin.",
+    "A row of tins below an open gripper.",
 )
 table(
-    "can-to-bin",
+    "tin-to-bin",
     """
     table dark
     bin 170 400 blue
-    can 480 400 green
-    can 560 400 green
-    arm 320 84 260 240 holding can red
+    tin 480 400 green
+    tin 560 400 green
+    arm 320 84 260 240 holding tin red
     """,
-    "A robot arm is carrying a red can toward a blue bin.",
-    "A gripper holds a red can next to a blue bin.",
-    "Two green cans are still standing on the right.",
-    "A robot arm is clearing cans from a dark table.",
+    "A robot arm is carrying a red tin toward a blue bin.",
+    "A gripper holds a red tin next to a blue bin.",
+    "Two green tins are still standing on the right.",
+    "A robot arm is clearing tins from a dark table.",
 )
 table(
     "mugs-on-tray",
     """
     table wood
+    zone 170 230 490 450
     tray 330 400 white
     mug 270 380 red
     mug 400 380 blue
@@ -669,6 +673,7 @@ table(
     "fruit-sorting",
     """
     table green
+    zone 60 160 560 460
     bowl 150 280 white
     bowl 480 280 blue
     apple 130 242 red
@@ -686,6 +691,7 @@ table(
     "bottles",
     """
     table gray
+    zone 70 200 390 440
     bottle 130 380 green
     bottle 230 350 blue
     bottle 330 380 orange
@@ -731,6 +737,7 @@ table(
     "two-boxes",
     """
     table wood
+    zone 60 200 330 420
     box 170 360 brown
     box 460 420 white
     arm 320 84 320 260 open

@@ -108,10 +108,10 @@ def bowl(s: Spot) -> None:
         p.oval(0, -32, 44, 14, dark(hue, 0.28))
 
 
-def can(s: Spot) -> None:
+def tin(s: Spot) -> None:
     s.shade(26)
     hue = s.hue("red")
-    with s.pen("tin can") as p:
+    with s.pen("tin") as p:
         p.poly([(-20, -58), (20, -58), (20, -2), (12, 4), (-12, 4), (-20, -2)], hue, to=dark(hue, 0.18))
         p.oval(0, -58, 20, 7.5, "#d7dce1")
         p.oval(0, -58, 15, 5, "#a4adb6")
@@ -351,7 +351,7 @@ def arm(s: Spot, base: tuple[float, float], state: str, held: Callable[[], None]
 
 
 DRAWN: dict[str, Callable[[Spot], None]] = {
-    "block": block, "blocks": blocks, "mug": mug, "bottle": bottle, "bowl": bowl, "can": can, "box": box,
+    "block": block, "blocks": blocks, "mug": mug, "bottle": bottle, "bowl": bowl, "tin": tin, "box": box,
     "tray": tray, "bin": bin, "sponge": sponge, "screwdriver": screwdriver, "wrench": wrench,
     "hammer": hammer, "scissors": scissors, "pliers": pliers, "knife": knife, "tape": tape,
     "battery": battery, "batteries": batteries, "cable": cable, "plug": plug, "board": board, "iron": iron,

@@ -12,7 +12,7 @@ from datagen.records import CategoryStatistics, InputError, ReplyForm, TeacherRe
 from datagen.teacher.programmatic.conversation import Written, converse
 from datagen.teacher.programmatic.detail import describe
 from datagen.teacher.programmatic.facts import Facts, facts_of
-from datagen.teacher.programmatic.knowledge import read_knowledge
+from datagen.teacher.programmatic.knowledge import Knowledge, read_knowledge
 from datagen.teacher.programmatic.reasoning import reason
 from datagen.teacher.programmatic.registry import Program, all_programs
 from datagen.teacher.programmatic.voice import Voice, read_phrasings
@@ -36,14 +36,20 @@ PROGRAMS_VERSION = f"{CODE_VERSION}-{_digest_of_text_files()}"
 SHORTEST_DESCRIPTION = 15
 """Words. "The image contains two toilets." is true and no detailed description."""
 
+ZONE_FAMILY = "zone"
+"""Of the programs that only packs can use whose knowledge has a [[zone]]."""
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
 
 
-def weights_of(settings: ProgramsToml) -> dict[Program, float]:
-    """Every program with its weight in a pack.
+def weights_of(settings: ProgramsToml, files: Mapping[str, str] | None = None) -> dict[Program, float]:
+    """Every program that a pack of these files can use, with its weight in it.
 
-    Raises InputError where the pack names a program that there is not.
+    Raises InputError where the pack names a program that there is not, or for knowledge that cannot be read.
     """
+    return _weights_of(settings, read_knowledge(files or {}))
+
+
+def _weights_of(settings: ProgramsToml, knowledge: Knowledge) -> dict[Program, float]:
     programs = all_programs()
     for name in settings.weights:
         if name not in programs:
@@ -51,7 +57,13 @@ def weights_of(settings: ProgramsToml) -> dict[Program, float]:
                 f"pack.toml: [programs.weights] {name}: no such program: "
                 "`python -m datagen programs` lists all"
             )
-    return {program: settings.weights.get(name, program.weight) for name, program in programs.items()}
+    return {
+        program: settings.weights.get(name, program.weight)
+        for name, program in programs.items()
+        # Left out whole, and not with a weight of 0, for which a number would be drawn: packs without zones
+        # are to say what they would say if there were no such programs.
+        if program.family != ZONE_FAMILY or knowledge.zones
+    }
 
 
 class ProgrammaticTeacher:
@@ -67,7 +79,8 @@ class ProgrammaticTeacher:
         self.reads_messages = False
         self.endpoint: str | None = None
         self._margins = settings.margins
-        weights = weights_of(settings)
+        self._knowledge = read_knowledge(files)
+        weights = _weights_of(settings, self._knowledge)
         self.programs = tuple(weights)
         self._weights = {
             response_type: {
@@ -78,7 +91,6 @@ class ProgrammaticTeacher:
             for response_type in RESPONSE_TYPES
         }
         self._phrasings = read_phrasings(files)
-        self._knowledge = read_knowledge(files)
         # The three types of an image are asked one after another: its facts are worth keeping that long.
         self._last: tuple[TeacherRequest, Facts] | None = None
         self._statistics: tuple[CategoryStatistics, str] | None = None

@@ -10,6 +10,7 @@ from datagen.teacher.programmatic.programs import (
     places,
     referring,
     relations,
+    zones,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "places",
     "referring",
     "relations",
+    "zones",
 ]
