@@ -111,7 +111,7 @@ def test_every_category_of_the_example_is_known_to_vocabulary_and_knowledge() ->
 
 
 def test_nearly_all_of_the_example_becomes_samples_and_nothing_is_contradicted() -> None:
-    counts = manifest_of(run()).types
+    counts = manifest_of(run()).accounting
     assert {name: counts[name].planned for name in TYPES} == {
         "conversation": 47,
         "detail": 47,
