@@ -9,7 +9,7 @@ from itertools import pairwise, product
 
 from datagen.checks.claims import Claim, Verdict
 from datagen.checks.english import BE, MARK, SIDE, THERE, VERB
-from datagen.checks.evidence import Evidence, Region
+from datagen.checks.evidence import Evidence, Region, own_sides
 from datagen.checks.reading import Mention, Mode, Reading
 from datagen.checks.vocabulary import Vocabulary
 from datagen.records import Frame
@@ -69,6 +69,8 @@ def position_claims(
     """
     words, codes = reading.words, reading.codes
     taken = -1
+    if frame == "radiograph":
+        yield from laterality_claims(reading, evidence, reading.mentions)
     for begin, limit in reading.sentences:
         for at in range(begin, limit):
             if at <= taken:
@@ -86,11 +88,15 @@ def position_claims(
                 is_far = not is_of_frame and reference is None
                 if is_far and not sides <= {"left", "right"}:
                     continue
-                if frame == "radiograph" and _OF_THE_PICTURE.isdisjoint(words[first:end]):
-                    sides = {_MIRRORED.get(side, side) for side in sides}
+                is_of_patient = frame == "radiograph" and _OF_THE_PICTURE.isdisjoint(words[first:end])
+                if frame == "radiograph":
+                    if len(sides) > 1:
+                        sides -= {"middle"}  # "the right middle zone": of the right, not of the image
+                    if is_of_patient:
+                        sides = {_MIRRORED.get(side, side) for side in sides}
                 yield from _place(
                     reading, question, first, end, begin, limit, sides, reference, evidence,
-                    beyond=_FAR_BEYOND if is_far else _BEYOND,
+                    beyond=_FAR_BEYOND if is_far else _BEYOND, is_of_patient=is_of_patient,
                 )  # fmt: skip
             elif word in _IN_ZONE:
                 of = at + 1 < limit and words[at + 1] == "of"
@@ -115,6 +121,45 @@ def position_claims(
                     reading, question, at, reference.end, begin, limit, {side}, reference, evidence,
                     is_contact=is_contact,
                 )  # fmt: skip
+
+
+def laterality_claims(reading: Reading, evidence: Evidence, mentions: Sequence[Mention]) -> Iterator[Claim]:
+    """`a small left pleural effusion`: sides of the patient that stand before the name of a finding.
+
+    Decided by boxes, or where there are none by the sides that captions give.
+    """
+    for mention in mentions:
+        sides = own_sides(reading, mention)
+        if not sides or mention.is_modifier or not mention.noun.things:
+            continue
+        if mention.mode != Mode.ASSERTED and not mention.is_definite:
+            continue
+        words = reading.said(mention.first, mention.end)
+        regions = evidence.regions(mention.noun)
+        if regions:
+            number = mention.number or 1 if len(sides) == 1 else 1
+            verdicts = [_in_frame(regions, {_MIRRORED[side]}, number=number) for side in sides]
+        else:
+            verdicts = [_side_in_captions(mention, side, evidence) for side in sides]
+        worst = min(verdicts, key=lambda found: _WORST_FIRST.index(found[0]))
+        yield Claim("position", words, "side of the patient", *worst)
+
+
+_WORST_FIRST = ("contradicted", "unsupported", "undecidable", "supported")
+
+
+def _side_in_captions(mention: Mention, side: str, evidence: Evidence) -> tuple[Verdict, str]:
+    told = {
+        side: caption
+        for thing in mention.noun.in_order
+        for side, caption in evidence.sides.get(thing, {}).items()
+    }
+    if side in told:
+        return "supported", f"caption {told[side]}"
+    if told:
+        other, caption = next(iter(told.items()))
+        return "contradicted", f"caption {caption} says {other}"
+    return "undecidable", "no box, and no caption says which side"
 
 
 def _side_phrase(
@@ -262,6 +307,7 @@ def _place(
     *,
     is_contact: bool = False,
     beyond: float = _BEYOND,
+    is_of_patient: bool = False,
 ) -> Iterator[Claim]:
     subjects, is_shared = _subjects(reading, question, first, end, begin, limit)
     subjects = [m for m in subjects if (m is not reference and m.mode == Mode.ASSERTED) or m.is_definite]
@@ -282,7 +328,10 @@ def _place(
         its_words = reading.words if question is None or subject in reading.mentions else question.words
         is_one_of = subject.first > 0 and its_words[subject.first - 1] == "of"
         number = 1 if is_one_of or (is_shared and not subject.is_subset) else subject.number or 1
-        if not regions:
+        lateral = sorted(sides & {*_MIRRORED}) if is_of_patient else []
+        if not regions and lateral:
+            verdicts += [_side_in_captions(subject, _MIRRORED[side], evidence) for side in lateral]
+        elif not regions:
             verdicts.append(("undecidable", "no box"))
         elif reference is None:
             verdicts.append(_in_frame(regions, sides, beyond, number))

@@ -286,7 +286,7 @@ def beginning(word: str) -> str:
 
 def told_in(sentence: str, facts: Facts) -> frozenset[str]:
     """What is known of categories once a sentence of captions has been said."""
-    domain = frozenset(kind.category for kind in facts.kinds if kind.category not in CATEGORIES)
+    domain = frozenset(kind.noun for kind in facts.kinds if kind.category not in CATEGORIES)
     mentions, _ = mentions_in(tokens_of(sentence), domain)
     tells = {f"presence {category}" for category in mentions}
     for kind in facts.kinds:

@@ -17,7 +17,7 @@ from datagen.teacher.programmatic.knowledge import Knowledge, read_knowledge
 from datagen.teacher.programmatic.reasoning import reason
 from datagen.teacher.programmatic.registry import Program, all_programs
 from datagen.teacher.programmatic.voice import Voice, read_phrasings
-from datagen.teacher.programmatic.words import capital
+from datagen.teacher.programmatic.words import capital, read_nouns
 from datagen.teacher.protocol import TeacherFailure
 from schemas.pack import ProgramsToml
 
@@ -39,6 +39,8 @@ SHORTEST_DESCRIPTION = 15
 
 ZONE_FAMILY = "zone"
 """Of the programs that only packs can use whose knowledge has a [[zone]]."""
+OF_NOUNS = "finding_check"
+"""The program that only packs with a nouns.toml can use."""
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
 """Those with programs of their own; others are written from their dialogues.toml, if they have one."""
 
@@ -83,6 +85,11 @@ class ProgrammaticTeacher:
         self._margins = settings.margins
         self._knowledge = read_knowledge(files)
         weights = _weights_of(settings, self._knowledge)
+        self._nouns = read_nouns(files)
+        if not self._nouns:
+            # Left out whole, and not with a weight of 0, for which a number would be drawn: packs without
+            # nouns of their own are to say what they would say if there were no such programs.
+            weights = {program: weight for program, weight in weights.items() if program.name != OF_NOUNS}
         self.programs = tuple(weights)
         self._weights = {
             response_type: {
@@ -186,6 +193,7 @@ class ProgrammaticTeacher:
                 self._margins,
                 request.statistics,
                 self._knowledge,
+                self._nouns,
             )
             self._last = (request, facts)
         assert self._last is not None

@@ -10,6 +10,7 @@ from datagen.teacher.programmatic.programs import (
     places,
     referring,
     relations,
+    reports,
     zones,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "places",
     "referring",
     "relations",
+    "reports",
     "zones",
 ]
