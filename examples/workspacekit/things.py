@@ -346,8 +346,8 @@ def arm(s: Spot, base: tuple[float, float], state: str, held: Callable[[], None]
         p.box(-15, -80, 15, -58, "#39404a", 4)
         p.box(-38, -60, 38, -44, "#59626e", 5, to="#454d58")
         for side in (-1, 1):
-            p.poly([(side * gap, -46), (side * (gap + 11), -46), (side * (gap + 11), -12), (side * (gap + 4), 0),
-                (side * gap, 0)], "#2f353e")
+            inner, outer = side * gap, side * (gap + 11)
+            p.poly([(inner, -46), (outer, -46), (outer, -12), (side * (gap + 4), 0), (inner, 0)], "#2f353e")
 
 
 DRAWN: dict[str, Callable[[Spot], None]] = {

@@ -20,7 +20,7 @@ from datagen.checks import Checked, Region
 from datagen.checks.evidence import Evidence
 from datagen.judging import Judge, Judged
 from datagen.prompting import PACKS, Seed, load_pack
-from datagen.records import Rejected, Turn
+from datagen.records import Turn
 from schemas.evidence import SampleEvidence
 from tests.datagen.teacher.recompute import Facts, Lexicon, read_images
 from tests.datagen.test_run import datagen, manifest_of, records_of

@@ -226,3 +226,16 @@ def test_nothing_odd_breaks_a_sentence(name: str, frame: Frame) -> None:
                 assert not re.search(
                     r"\b(caption|box|label|annotation|mention|description)", each.question + each.answer
                 )
+
+
+def test_a_thing_of_another_category_than_cocos_is_not_named_beside_itself() -> None:
+    mug = image(
+        ("A white mug on a table.", "A white mug beside a robot arm."),
+        (box("mug", 30, 30, 10, 10), box("robot arm", 60, 5, 20, 40)),
+    )
+    turns = all_said("color", mug)
+    assert turns
+    for each in turns:
+        assert each.facts[0] == ("told", 1, "attribute", "mug", "white")
+        assert " a mug" not in each.answer.lower()
+        assert each.boxes == (1,)
