@@ -10,7 +10,7 @@ from datagen.teacher.programmatic.captions import Sentence, is_near_copy, not_to
 from datagen.teacher.programmatic.facts import Facts, Kind
 from datagen.teacher.programmatic.pieces import place_of, shown
 from datagen.teacher.programmatic.registry import IDLE, Fact, Said, program
-from datagen.teacher.programmatic.scene import SCENE, Told, ToldKind, agreeing
+from datagen.teacher.programmatic.scene import SCENE, Told, ToldKind, agreeing, is_machine
 from datagen.teacher.programmatic.voice import Voice
 from datagen.teacher.programmatic.words import (
     ALIKE,
@@ -347,9 +347,10 @@ def _topic(told: Told) -> str:
     return f"{told.kind} {_category(told)}"
 
 
-def _is_living(told: Told) -> bool:
+def _acts(told: Told) -> bool:
+    """Whether it is somebody, an animal or a machine, of which one asks what it does and holds."""
     category = CATEGORIES.get(_category(told))
-    return category is not None and category.noun.group in _LIVING
+    return is_machine(told.head) or (category is not None and category.noun.group in _LIVING)
 
 
 def _is_certain(told: Told, facts: Facts, voice: Voice) -> bool:
@@ -492,10 +493,10 @@ def _answered(
 
 @program("conversation", "doing", weight=2.0)
 def doing(facts: Facts, voice: Voice) -> Iterator[Said]:
-    """What somebody or some animal is doing, as captions tell."""
+    """What somebody, some animal or machine is doing, as captions tell."""
     for told in _tellings(facts, voice, "doing"):
-        if _is_living(told):
-            is_still = told.verb in _STATIC_VERBS
+        if _acts(told):
+            is_still = told.verb in _STATIC_VERBS or is_machine(told.head)
             question = "doing_question" if is_still or voice.chance(0.5) else "busy_question"
             asks = (_topic(told), f"action {told.verb}")
             yield _answered(
@@ -520,9 +521,9 @@ def wearing(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 @program("conversation", "doing")
 def holding(facts: Facts, voice: Voice) -> Iterator[Said]:
-    """What somebody is holding, as captions tell."""
+    """What somebody or some machine is holding, as captions tell."""
     for told in _tellings(facts, voice, "holding"):
-        if _is_living(told):
+        if _acts(told):
             yield _answered(
                 told,
                 facts,
