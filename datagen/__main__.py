@@ -419,7 +419,7 @@ def programs(
     folder = find_pack(pack)
     loaded = load_pack(folder)
     try:
-        weights = weights_of(loaded.programs)
+        weights = weights_of(loaded.programs, loaded.files)
     except InputError as error:
         raise InputError(f"{folder}/{error}") from None
     terminal.say_programs(

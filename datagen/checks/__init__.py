@@ -22,7 +22,7 @@ from datagen.checks.references import dropped_with
 from datagen.checks.vocabulary import Vocabulary
 from datagen.records import Frame, ImageAnnotation, InputError, Turn
 
-VOCABULARY_FILES = ("vocabulary.txt", "attributes.txt", "blind_spots.txt")
+VOCABULARY_FILES = ("vocabulary.txt", "attributes.txt", "blind_spots.txt", "hedges.txt")
 
 
 class Checked(NamedTuple):

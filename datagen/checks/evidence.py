@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from datagen.checks.english import ADVERB, ATTRIBUTE, BE, CONJUNCTION, MARK, PREPOSITION
-from datagen.checks.reading import Mention, Mode, Reading, read
+from datagen.checks.english import ADVERB, ATTRIBUTE, BE, CONJUNCTION, MARK, PREPOSITION, SIDE
+from datagen.checks.reading import Mention, Mode, Reading, is_limited, read, says_none
 from datagen.checks.vocabulary import AttributeWord, Noun, Vocabulary
 
 
@@ -80,6 +80,14 @@ class Evidence:
         """Phrases of the vocabulary, as captions have them, with the first caption."""
         self.numbers: dict[str, dict[int, int]] = {}
         """By thing: the numbers that captions give, each with its caption."""
+        self.supposed: dict[str, int] = {}
+        """Things that a caption only supposes, in a pack whose captions are reports."""
+        self.denied: dict[str, int] = {}
+        """Things of which a caption says that there are none."""
+        self.partly_denied: dict[str, int] = {}
+        """Things of which a caption denies some: none on the left, no large one."""
+        self.sides: dict[str, dict[str, int]] = {}
+        """By thing: `left` and `right`, where a caption that names it says so, as the caption means them."""
         self.in_plural: set[str] = set()
         self.may_be: dict[str, int] = {}
         """Things that a caption may mean by a word for a group (`animal`) that no box explains."""
@@ -106,23 +114,31 @@ class Evidence:
     ) -> None:
         implied = vocabulary.implied
         before = ""
-        for word in reading.words:
+        for word, mode in zip(reading.words, reading.modes, strict=True):
             keys = [word] if word in implied else []
             if before in vocabulary.opens_implied:
                 keys.append(f"{before} {word}")
             for key in keys:
                 for words in implied.get(key, ()):
                     noun = vocabulary.noun(words)
-                    if noun is not None and noun.members and not noun.things:
+                    if mode == Mode.DENIED:  # "the heart is not enlarged"
+                        for thing in noun.things if noun else (words,):
+                            self.denied.setdefault(thing, number)
+                    elif noun is not None and noun.members and not noun.things:
                         groups.append((noun, number))
                     else:
                         for thing in noun.things if noun else (words,):
                             self.said.setdefault(thing, number)
             before = word
         for mention in reading.mentions:
-            if mention.mode == Mode.DENIED:
-                continue
             noun = mention.noun
+            if mention.mode == Mode.DENIED:
+                self._add_denied(reading, mention, number, is_report=bool(vocabulary.hedges))
+                continue
+            if reading.marked.get(mention.head) == Mode.SUPPOSED:
+                for thing in noun.things:
+                    self.supposed.setdefault(thing, number)
+                continue
             if mention.is_modifier:
                 # "a dog bed" may stand without a dog, and a "luggage cart" hardly without luggage.
                 for thing in noun.things:
@@ -130,8 +146,11 @@ class Evidence:
                     place.setdefault(thing, number)
                 continue
             self.words.setdefault(noun.words, number)
+            sides = sides_said_of(reading, mention)
             for thing in noun.things:
                 self.said.setdefault(thing, number)
+                for side in sides:
+                    self.sides.setdefault(thing, {}).setdefault(side, number)
                 if mention.is_plural or mention.at_least or (mention.number or 0) > 1:
                     self.in_plural.add(thing)
                 if mention.number is not None:
@@ -156,6 +175,13 @@ class Evidence:
             if code == ATTRIBUTE and at not in bound_words:
                 for attribute in vocabulary.attributes[reading.words[at]]:
                     self._add_loose(attribute, number)
+
+    def _add_denied(self, reading: Reading, mention: Mention, number: int, *, is_report: bool) -> None:
+        if mention.is_modifier or not says_none(reading, mention, is_report=is_report):
+            return
+        is_part = bool(mention.adjectives) or mention.is_subset or is_limited(reading, mention)
+        for thing in mention.noun.things:
+            (self.partly_denied if is_part else self.denied).setdefault(thing, number)
 
     def _add_loose(self, attribute: AttributeWord, caption: int) -> None:
         for value in attribute.values:
@@ -183,6 +209,30 @@ class Evidence:
             if caption := self.said.get(thing):
                 return f"caption {caption} ({thing})"
         return None
+
+
+_SIDES = {
+    "left": ("left",), "left-sided": ("left",), "right": ("right",), "right-sided": ("right",),
+    "bilateral": ("left", "right"), "bilaterally": ("left", "right"), "both": ("left", "right"),
+    "each": ("left", "right"), "either": ("left", "right"),
+}  # fmt: skip
+
+
+def own_sides(reading: Reading, mention: Mention) -> tuple[str, ...]:
+    """The sides that stand among a mention's adjectives: `a small left pleural effusion`."""
+    words = [reading.words[at] for at in mention.adjectives]
+    return tuple(dict.fromkeys(side for word in words for side in _SIDES.get(word, ())))
+
+
+def sides_said_of(reading: Reading, mention: Mention) -> tuple[str, ...]:
+    """The sides of a mention: its own, or else all that its clause speaks of."""
+    if SIDE not in reading.codes and _SIDES.keys().isdisjoint(reading.words):
+        return ()
+    if own := own_sides(reading, mention):
+        return own
+    begin, end = next((lo, hi) for lo, hi in reading.sentences if lo <= mention.head < hi)
+    words = reading.words[begin:end]
+    return tuple(dict.fromkeys(side for word in words for side in _SIDES.get(word, ())))
 
 
 def _boxes(regions: list[Region]) -> str:

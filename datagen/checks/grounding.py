@@ -12,12 +12,22 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from datagen.checks.attributes import asked_attributes, attribute_claim, attribute_claims
-from datagen.checks.claims import THE_IMAGE, Claim, is_presupposed
+from datagen.checks.claims import THE_IMAGE, Claim, Verdict, is_presupposed
 from datagen.checks.counts import count_claim, count_claims
 from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, SIDE, THERE
 from datagen.checks.evidence import Bound, Evidence
-from datagen.checks.positions import position_claims, size_claims
-from datagen.checks.reading import Mention, Mode, Reading, Span, number_of, read, span_before
+from datagen.checks.positions import laterality_claims, position_claims, size_claims
+from datagen.checks.reading import (
+    Mention,
+    Mode,
+    Reading,
+    Span,
+    is_limited,
+    number_of,
+    read,
+    says_none,
+    span_before,
+)
 from datagen.checks.vocabulary import Vocabulary
 from datagen.records import Frame, Turn
 
@@ -41,7 +51,7 @@ class Grounding:
             claim._replace(where="question") for claim in self._of_question(question, evidence, may_speculate)
         ]
         claims += self._of_answer(question, answer, evidence, may_speculate)
-        return [_unless_said(claim, evidence) for claim in claims]
+        return [_unless_said(claim, evidence, self.vocabulary) for claim in claims]
 
     # The question
 
@@ -58,6 +68,9 @@ class Grounding:
                     and not (is_of_world and claim.verdict == "unsupported")
                 ):
                     yield claim
+                    if self.frame == "radiograph":
+                        for sided in laterality_claims(question, evidence, [mention]):
+                            yield sided._replace(rule="taken for granted")
                     if mention.number is not None and claim.verdict == "supported":
                         counted = count_claim(
                             question, mention, mention.number, evidence, self.vocabulary, False
@@ -82,7 +95,7 @@ class Grounding:
                 continue
             if mention.mode == Mode.SUPPOSED and not is_presupposed(answer, mention):
                 continue
-            if (gone := _not_visible(answer, mention, evidence)) is not None:
+            if (gone := _not_visible(answer, mention, evidence, self.vocabulary)) is not None:
                 yield gone
                 continue
             if not mention.is_definite and answer.words[mention.end : mention.end + 2] in _ARE_NOT:
@@ -122,15 +135,20 @@ class Grounding:
 
     def _of_absence(self, answer: Reading, mention: Mention, evidence: Evidence) -> Iterator[Claim]:
         """`there are no dogs`, `without any dogs`."""
-        if not _says_none(answer, mention) or not mention.noun.things | mention.noun.members:
+        is_report = bool(self.vocabulary.hedges)
+        if (
+            not says_none(answer, mention, is_report=is_report)
+            or not mention.noun.things | mention.noun.members
+        ):
             return
-        words = answer.said(max(mention.first - 1, 0), mention.end)
+        lead = mention.first > 0 and answer.words[mention.first - 1] != ","
+        words = answer.said(mention.first - lead, mention.end)
         is_listed = mention.first > 0 and answer.words[mention.first - 1] == "or"
         is_some = bool(mention.adjectives) or mention.is_subset
-        if is_some or _is_limited(answer, mention) or (is_listed and not mention.noun.things):
+        if is_some or is_limited(answer, mention) or (is_listed and not mention.noun.things):
             yield Claim("absence", words, "none said", "undecidable", "not of the whole image")
             return
-        yield _absence(words, "none said", mention, evidence)
+        yield _absence(words, "none said", mention, evidence, self.vocabulary)
 
     def _of_polarity(
         self, question: Reading, asks: str, is_yes: bool, answer: Reading, evidence: Evidence
@@ -151,7 +169,7 @@ class Grounding:
                     for counted in count_claims(question, evidence, self.vocabulary):
                         yield counted._replace(rule=rule, words=word)
             elif not (first.adjectives or first.is_modified or first.number is not None):
-                yield _absence(word, rule, first, evidence)
+                yield _absence(word, rule, first, evidence, self.vocabulary)
             if first.is_modified or first.adjectives:
                 yield from self._of_statement(question, is_yes, word, evidence)
             return
@@ -184,16 +202,26 @@ class Grounding:
             yield claim._replace(verdict=verdict, words=word, rule="yes" if is_yes else "no")
 
 
-def _unless_said(claim: Claim, evidence: Evidence) -> Claim:
+def _unless_said(claim: Claim, evidence: Evidence, vocabulary: Vocabulary) -> Claim:
     """Whatever else is known: what a caption says word for word is supported by that caption."""
     if claim.verdict in ("supported", "undecidable") or claim.rule == "no":
         return claim
     words = _ARTICLE.sub("", " ".join(claim.words.lower().split()))
     if " " in words:
         for number, caption in enumerate(evidence.captions, 1):
-            if re.search(rf"\b{re.escape(words)}\b", " ".join(caption.lower().split())):
+            text = " ".join(caption.lower().split())
+            if (found := re.search(rf"\b{re.escape(words)}\b", text)) and _is_asserted(
+                text, found, vocabulary
+            ):
                 return claim._replace(verdict="supported", evidence=f"caption {number}, word for word")
     return claim
+
+
+def _is_asserted(text: str, found: re.Match[str], vocabulary: Vocabulary) -> bool:
+    """Whether a caption says a part of it, and does not deny it or, in a report, suppose it."""
+    caption = read(text, vocabulary)
+    inside = [at for at, start in enumerate(caption.starts) if found.start() <= start < found.end()]
+    return all(caption.modes[at] != Mode.DENIED and at not in caption.marked for at in inside)
 
 
 _ARTICLE = re.compile(r"^(a|an|the|some) ")
@@ -216,6 +244,11 @@ def _object_claim(
     for thing in noun.in_order:
         if caption := evidence.may_be.get(thing):
             return Claim("object", words, rule, "undecidable", f"caption {caption} may mean it")
+    for thing in noun.in_order:
+        if caption := evidence.denied.get(thing):
+            return Claim("object", words, rule, "contradicted", f"caption {caption} denies it")
+        if caption := evidence.supposed.get(thing):
+            return Claim("object", words, rule, "unsupported", f"caption {caption} only supposes it")
     is_acting = mention.end + 1 < len(reading.words) and (
         reading.codes[mention.end] == BE and reading.words[mention.end + 1].endswith("ing")
     )
@@ -269,75 +302,61 @@ _ARE_NOT = (["is", "not"], ["are", "not"])
 _GONE = frozenset("visible present seen shown there".split())
 
 
-def _not_visible(reading: Reading, mention: Mention, evidence: Evidence) -> Claim | None:
+def _not_visible(
+    reading: Reading, mention: Mention, evidence: Evidence, vocabulary: Vocabulary
+) -> Claim | None:
     """`the ball is not visible`: an absence, whatever the article."""
     words, codes = reading.words, reading.codes
     at = mention.end
     if mention.mode != Mode.ASSERTED or at + 1 >= len(words):
         return None
     if words[at] in ("is", "are") and words[at + 1] in ("absent", "missing"):
-        return _absence(reading.said(mention.first, at + 2), "not visible", mention, evidence)
+        return _absence(reading.said(mention.first, at + 2), "not visible", mention, evidence, vocabulary)
     if words[at] in ("is", "are") and words[at + 1] == "not":
         at += 2
     elif codes[at] == DENIAL and words[at] in ("isn't", "aren't"):
         at += 1
     else:
         return None
-    if at >= len(words) or words[at] not in _GONE or _is_limited(reading, mention):
+    if at >= len(words) or words[at] not in _GONE or is_limited(reading, mention):
         return None
-    return _absence(reading.said(mention.first, at + 1), "not visible", mention, evidence)
+    return _absence(reading.said(mention.first, at + 1), "not visible", mention, evidence, vocabulary)
 
 
-def _absence(words: str, rule: str, mention: Mention, evidence: Evidence) -> Claim:
+def _absence(words: str, rule: str, mention: Mention, evidence: Evidence, vocabulary: Vocabulary) -> Claim:
+    verdict, why = _absent(mention, evidence, vocabulary)
+    return Claim("absence", words, rule, verdict, why)
+
+
+def _absent(mention: Mention, evidence: Evidence, vocabulary: Vocabulary) -> tuple[Verdict, str]:
+    """Whether there is none of what is named."""
     noun = mention.noun
     regions = evidence.regions(noun)
     if noun.names or noun.members:
         if regions:
-            where = f"box {regions[0].number}" if len(regions) == 1 else f"{len(regions)} boxes"
-            return Claim("absence", words, rule, "contradicted", where)
+            return "contradicted", f"box {regions[0].number}" if len(
+                regions
+            ) == 1 else f"{len(regions)} boxes"
         for thing in noun.in_order:
             if caption := evidence.said.get(thing):
-                return Claim("absence", words, rule, "contradicted", f"caption {caption}")
+                return "contradicted", f"caption {caption}"
         if any(thing in evidence.may_be for thing in noun.things):
-            return Claim("absence", words, rule, "undecidable", "a caption may mean it")
+            return "undecidable", "a caption may mean it"
         if any(thing in evidence.open_ended for thing in noun.in_order):
-            return Claim("absence", words, rule, "undecidable", "their boxes may be missing")
-        return Claim("absence", words, rule, "supported", "no box and no caption")
-    if caption := evidence.words.get(noun.words):
-        return Claim("absence", words, rule, "contradicted", f"caption {caption}")
-    if regions:
-        return Claim("absence", words, rule, "undecidable", "a kind, which boxes do not tell")
-    return Claim("absence", words, rule, "supported", "no box and no caption")
-
-
-def _says_none(reading: Reading, mention: Mention) -> bool:
-    """Whether a denied mention says that there is none: not `the dog is not on the bed`."""
-    words, codes = reading.words, reading.codes
-    at = mention.first - 1
-    if at >= 0 and words[at] == "no":
-        return True
-    if mention.is_definite or mention.number is not None:
-        return False
-    if at >= 0 and words[at] == "without":
-        return words[mention.first] == "any"
-    if words[mention.first] != "any" and not mention.is_bare and words[mention.first] not in ("a", "an"):
-        return False
-    # "there is not a dog", "the image does not contain any dogs"
-    back = reading.words[max(0, mention.first - 6) : mention.first]
-    return any(
-        word in ("there", "contain", "show", "include", "have", "feature", "depict", "see") for word in back
-    ) and any(code == DENIAL for code in codes[max(0, mention.first - 6) : mention.first])
-
-
-def _is_limited(reading: Reading, mention: Mention) -> bool:
-    """`no oven visible on the right`, `no dogs on the sofa`: not none at all."""
-    limit = next((end for begin, end in reading.sentences if begin <= mention.head < end), 0)
-    for at in range(mention.end, limit):
-        if reading.words[at] in (",", ";"):
-            return False
-        if reading.codes[at] == PREPOSITION and reading.words[at] not in ("in", "of", "within", "as"):
-            return True
-    return False
+            return "undecidable", "their boxes may be missing"
+    elif caption := evidence.words.get(noun.words):
+        return "contradicted", f"caption {caption}"
+    elif regions:
+        return "undecidable", "a kind, which boxes do not tell"
+    if not vocabulary.hedges:
+        return "supported", "no box and no caption"
+    # Reports say what was looked for and not found; of what they are silent, nobody knows.
+    for thing in noun.in_order:
+        if caption := evidence.denied.get(thing):
+            return "supported", f"caption {caption}"
+        if caption := evidence.partly_denied.get(thing):
+            return "undecidable", f"caption {caption} denies some"
+    return "unsupported", "no caption denies it"
 
 
 _PLACE = re.compile(

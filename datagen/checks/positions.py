@@ -9,7 +9,7 @@ from itertools import pairwise, product
 
 from datagen.checks.claims import Claim, Verdict
 from datagen.checks.english import BE, MARK, SIDE, THERE, VERB
-from datagen.checks.evidence import Evidence, Region
+from datagen.checks.evidence import Evidence, Region, own_sides
 from datagen.checks.reading import Mention, Mode, Reading
 from datagen.checks.vocabulary import Vocabulary
 from datagen.records import Frame
@@ -49,6 +49,11 @@ _DIRECTED = frozenset(
 _BETWEEN = frozenset(
     "the its their far very extreme upper lower top bottom more most immediate center middle front".split()
 )
+# Of an area that is marked on a surface. "in" is left out, as it is said of the line itself, too.
+_IN_ZONE = {"inside": True, "within": True, "outside": False, "beyond": False}
+# The share of a box from which it counts as inside, and up to which as outside. What stands on the line,
+# or is seen at an angle over it, is neither.
+_INSIDE, _OUTSIDE = 0.9, 0.1
 _RELATIONS = {
     "above": "above", "below": "below", "beneath": "below", "underneath": "below", "under": "below",
     "atop": "above",
@@ -58,12 +63,14 @@ _RELATIONS = {
 def position_claims(
     reading: Reading, question: Reading | None, evidence: Evidence, vocabulary: Vocabulary, frame: Frame
 ) -> Iterator[Claim]:
-    """Sides of the frame, sides of another object, above and below.
+    """Sides of the frame, sides of another object, above and below, inside and outside of a marked area.
 
     `question` gives a subject to an answer that has none of its own.
     """
     words, codes = reading.words, reading.codes
     taken = -1
+    if frame == "radiograph":
+        yield from laterality_claims(reading, evidence, reading.mentions)
     for begin, limit in reading.sentences:
         for at in range(begin, limit):
             if at <= taken:
@@ -81,11 +88,24 @@ def position_claims(
                 is_far = not is_of_frame and reference is None
                 if is_far and not sides <= {"left", "right"}:
                     continue
-                if frame == "radiograph" and _OF_THE_PICTURE.isdisjoint(words[first:end]):
-                    sides = {_MIRRORED.get(side, side) for side in sides}
+                is_of_patient = frame == "radiograph" and _OF_THE_PICTURE.isdisjoint(words[first:end])
+                if frame == "radiograph":
+                    if len(sides) > 1:
+                        sides -= {"middle"}  # "the right middle zone": of the right, not of the image
+                    if is_of_patient:
+                        sides = {_MIRRORED.get(side, side) for side in sides}
                 yield from _place(
                     reading, question, first, end, begin, limit, sides, reference, evidence,
-                    beyond=_FAR_BEYOND if is_far else _BEYOND,
+                    beyond=_FAR_BEYOND if is_far else _BEYOND, is_of_patient=is_of_patient,
+                )  # fmt: skip
+            elif word in _IN_ZONE:
+                of = at + 1 < limit and words[at + 1] == "of"
+                reference = _mention_at(reading, at + 1 + of, limit)
+                if reference is None or not reference.noun.is_zone or reading.modes[at] != Mode.ASSERTED:
+                    continue
+                yield from _place(
+                    reading, question, at, reference.end, begin, limit,
+                    {"inside" if _IN_ZONE[word] else "outside"}, reference, evidence,
                 )  # fmt: skip
             elif word in _RELATIONS or (word == "on" and words[at + 1 : at + 3] == ["top", "of"]):
                 side = _RELATIONS.get(word, "above")
@@ -101,6 +121,45 @@ def position_claims(
                     reading, question, at, reference.end, begin, limit, {side}, reference, evidence,
                     is_contact=is_contact,
                 )  # fmt: skip
+
+
+def laterality_claims(reading: Reading, evidence: Evidence, mentions: Sequence[Mention]) -> Iterator[Claim]:
+    """`a small left pleural effusion`: sides of the patient that stand before the name of a finding.
+
+    Decided by boxes, or where there are none by the sides that captions give.
+    """
+    for mention in mentions:
+        sides = own_sides(reading, mention)
+        if not sides or mention.is_modifier or not mention.noun.things:
+            continue
+        if mention.mode != Mode.ASSERTED and not mention.is_definite:
+            continue
+        words = reading.said(mention.first, mention.end)
+        regions = evidence.regions(mention.noun)
+        if regions:
+            number = mention.number or 1 if len(sides) == 1 else 1
+            verdicts = [_in_frame(regions, {_MIRRORED[side]}, number=number) for side in sides]
+        else:
+            verdicts = [_side_in_captions(mention, side, evidence) for side in sides]
+        worst = min(verdicts, key=lambda found: _WORST_FIRST.index(found[0]))
+        yield Claim("position", words, "side of the patient", *worst)
+
+
+_WORST_FIRST = ("contradicted", "unsupported", "undecidable", "supported")
+
+
+def _side_in_captions(mention: Mention, side: str, evidence: Evidence) -> tuple[Verdict, str]:
+    told = {
+        side: caption
+        for thing in mention.noun.in_order
+        for side, caption in evidence.sides.get(thing, {}).items()
+    }
+    if side in told:
+        return "supported", f"caption {told[side]}"
+    if told:
+        other, caption = next(iter(told.items()))
+        return "contradicted", f"caption {caption} says {other}"
+    return "undecidable", "no box, and no caption says which side"
 
 
 def _side_phrase(
@@ -248,6 +307,7 @@ def _place(
     *,
     is_contact: bool = False,
     beyond: float = _BEYOND,
+    is_of_patient: bool = False,
 ) -> Iterator[Claim]:
     subjects, is_shared = _subjects(reading, question, first, end, begin, limit)
     subjects = [m for m in subjects if (m is not reference and m.mode == Mode.ASSERTED) or m.is_definite]
@@ -268,14 +328,18 @@ def _place(
         its_words = reading.words if question is None or subject in reading.mentions else question.words
         is_one_of = subject.first > 0 and its_words[subject.first - 1] == "of"
         number = 1 if is_one_of or (is_shared and not subject.is_subset) else subject.number or 1
-        if not regions:
+        lateral = sorted(sides & {*_MIRRORED}) if is_of_patient else []
+        if not regions and lateral:
+            verdicts += [_side_in_captions(subject, _MIRRORED[side], evidence) for side in lateral]
+        elif not regions:
             verdicts.append(("undecidable", "no box"))
         elif reference is None:
             verdicts.append(_in_frame(regions, sides, beyond, number))
         else:
             others = evidence.regions(reference.noun)
             if others:
-                verdicts.append(_beside(regions, others, sides, is_contact))
+                so_many = number if reference.noun.is_zone else 1
+                verdicts.append(_beside(regions, others, sides, is_contact, so_many))
             elif sides <= {"left", "right"}:
                 # What it is a side of has no box; most such things (a stall, a room) fill the frame.
                 verdicts.append(_in_frame(regions, sides, _FAR_BEYOND))
@@ -320,7 +384,7 @@ def _in_frame(
 
 
 def _beside(
-    regions: Sequence[Region], others: Sequence[Region], sides: set[str], is_contact: bool
+    regions: Sequence[Region], others: Sequence[Region], sides: set[str], is_contact: bool, number: int = 1
 ) -> tuple[Verdict, str]:
     judged = []
     if "middle" in sides:
@@ -332,7 +396,13 @@ def _beside(
             continue
         exact = loose = True
         for side in sides:
-            if side == "left":
+            if side == "inside":
+                exact &= _share_in(a, b) >= _INSIDE
+                loose &= _share_in(a, b) > _OUTSIDE
+            elif side == "outside":
+                exact &= _share_in(a, b) <= _OUTSIDE
+                loose &= _share_in(a, b) < _INSIDE
+            elif side == "left":
                 exact &= a.x < b.x
                 loose &= a.x <= b.x + _APART
             elif side == "right":
@@ -347,7 +417,15 @@ def _beside(
         judged.append((a, exact, loose))
     if not judged:
         return "undecidable", "the same box"
-    return _verdict(judged)
+    return _verdict(judged, number)
+
+
+def _share_in(a: Region, b: Region) -> float:
+    """How much of a box lies in another."""
+    width = min(a.x2, b.x2) - max(a.x1, b.x1)
+    height = min(a.y2, b.y2) - max(a.y1, b.y1)
+    area = (a.x2 - a.x1) * (a.y2 - a.y1)
+    return width * height / area if width > 0 and height > 0 and area else 0.0
 
 
 def _verdict(judged: Sequence[tuple[Region, bool, bool]], number: int = 1) -> tuple[Verdict, str]:

@@ -9,8 +9,8 @@ reject what a text clearly says.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from typing import NamedTuple
@@ -107,6 +107,8 @@ class Reading:
     modes: list[Mode]
     sentences: list[tuple[int, int]]
     mentions: list[Mention]
+    marked: Mapping[int, Mode] = field(default_factory=dict)
+    """By index: the mode of words that stand beside one of the pack's own hedges or denials."""
 
     @cached_property
     def may_suppose(self) -> bool:
@@ -160,7 +162,9 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     code_of = vocabulary.codes.get
     codes = [code_of(word, 0) or (NUMBER if word[0].isdigit() else 0) for word in words]
     sentences = _sentences(codes)
-    reading = Reading(text, words, codes, _modes(words, codes, sentences), sentences, [])
+    modes = _modes(words, codes, sentences)
+    marked = _mark(words, codes, modes, sentences, vocabulary) if vocabulary.hedges else {}
+    reading = Reading(text, words, codes, modes, sentences, [], marked)
     _find_mentions(reading, vocabulary)
     return reading
 
@@ -259,6 +263,8 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
                 opens = at + 2 < end and words[at + 1] in _JOINS and codes[at + 2] in _OPENS
                 if words[at] == "," and fronted:
                     mode, fronted = asserted, False
+                elif words[at] == "," and mode == denied and _goes_on_with_or(words, codes, at + 1, end):
+                    pass  # "no dogs, cats or birds"
                 elif words[at] in (";", ":", "(", ")") or (words[at] == "," and (mode == denied or opens)):
                     mode = asserted
             elif code == CONJUNCTION:
@@ -301,6 +307,69 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
                     mode = supposed
             modes[at] = mode
     return modes
+
+
+def _goes_on_with_or(words: list[str], codes: list[int], at: int, end: int) -> bool:
+    """Whether what follows a comma is more of a list that ends with `or` or `nor`."""
+    while at < end and (codes[at] in (0, ATTRIBUTE, SIDE) or words[at] == ","):
+        at += 1
+    return at < end and words[at] in ("or", "nor")
+
+
+def _mark(
+    words: list[str],
+    codes: list[int],
+    modes: list[Mode],
+    sentences: Sequence[tuple[int, int]],
+    vocabulary: Vocabulary,
+) -> dict[int, Mode]:
+    """Give what stands beside the pack's own hedges and denials its mode, and say which words do."""
+    marked: dict[int, Mode] = {}
+    for begin, end in sentences:
+        for at in range(begin, end):
+            for hedge in vocabulary.hedges.get(words[at], ()):
+                after = at + len(hedge.words)
+                if after > end or tuple(words[at:after]) != hedge.words:
+                    continue
+                if hedge.is_before:
+                    reach = range(after, _clause_end(words, codes, after, end))
+                else:
+                    reach = range(_clause_begin(words, codes, begin, at), at)
+                for index in reach:
+                    mode = Mode.DENIED if hedge.is_denial else Mode.SUPPOSED
+                    marked[index] = max(marked.get(index, mode), mode)
+                    modes[index] = max(modes[index], mode)
+    return marked
+
+
+_BREAKS = frozenset("but while whereas although though which".split())
+
+
+def _clause_end(words: list[str], codes: list[int], at: int, end: int) -> int:
+    """Where the clause ends that a place is in: `possible mass, and the heart …`."""
+    while at < end:
+        if words[at] in (";", ":", "(", ")") or words[at] in _BREAKS:
+            break
+        is_joint = words[at] == "," or words[at] == "and"
+        if is_joint and at + 1 < end and codes[at + 1] in (DEFINITE, THERE, PRONOUN):
+            break
+        if words[at] == "," and not _goes_on_with_or(words, codes, at + 1, end):
+            break
+        at += 1
+    return at
+
+
+def _clause_begin(words: list[str], codes: list[int], begin: int, at: int) -> int:
+    """Where the clause begins that ends before a place: `the heart is large and a mass is possible`."""
+    first = at
+    while first > begin:
+        word = words[first - 1]
+        if word in (";", ":", ",", "(", ")") or word in _BREAKS:
+            break
+        if word == "and" and BE in codes[begin:first] and codes[first] in _OPENS:
+            break
+        first -= 1
+    return first
 
 
 def _is(words: list[str], at: int, word: str) -> bool:
@@ -417,6 +486,9 @@ def _mention(
             if code == 0 and word.endswith("ing"):
                 break
             adjectives.append(at)
+        elif code == SIDE and number is None and not has_determiner and word in ("left", "right"):
+            adjectives.append(at)  # "the left dog", of several
+            is_subset = True
         elif (code == CONJUNCTION or word == ",") and adjectives and codes[at - 1] == ATTRIBUTE:
             pass
         elif code == NUMBER and number is None:
@@ -565,3 +637,53 @@ def _leads_to_frame(words: list[str], at: int, limit: int) -> bool:
         word in ("image", "picture", "photo", "photograph", "scene", "frame", "total", "view", "shot")
         for word in words[at + 1 : min(at + 3, limit)]
     )
+
+
+_SIGN_OF = frozenset("evidence sign signs suggestion trace of".split())
+
+
+def says_none(reading: Reading, mention: Mention, *, is_report: bool) -> bool:
+    """Whether a denied mention says that there is none: not `the dog is not on the bed`.
+
+    `A table without plates` does not, but for `clear lungs without effusion` in a report.
+    """
+    words, codes = reading.words, reading.codes
+    if reading.marked.get(mention.head) == Mode.DENIED:
+        return True  # "the dog has gone", in the pack's own words
+    at = mention.first - 1
+    while at > 0 and words[at] in _SIGN_OF:
+        at -= 1
+    if at >= 0 and words[at] == "no":
+        return True
+    if mention.is_definite or mention.number is not None:
+        return False
+    if at >= 0 and words[at] in ("or", "nor", ","):
+        # "no dog, cat or bird": as of the one before it
+        at -= words[at - 1] == "," and words[at] != ","
+        before = next((m for m in reading.mentions if m.end == at), None)
+        if (
+            before is not None
+            and before.mode == Mode.DENIED
+            and says_none(reading, before, is_report=is_report)
+        ):
+            return True
+    if at >= 0 and words[at] in ("without", "neither"):
+        return is_report or words[at] == "neither" or words[mention.first] == "any"
+    if words[mention.first] != "any" and not mention.is_bare and words[mention.first] not in ("a", "an"):
+        return False
+    # "there is not a dog", "the image does not contain any dogs"
+    back = reading.words[max(0, mention.first - 6) : mention.first]
+    return any(
+        word in ("there", "contain", "show", "include", "have", "feature", "depict", "see") for word in back
+    ) and any(code == DENIAL for code in codes[max(0, mention.first - 6) : mention.first])
+
+
+def is_limited(reading: Reading, mention: Mention) -> bool:
+    """`no oven visible on the right`, `no dogs on the sofa`: not none at all."""
+    limit = next((end for begin, end in reading.sentences if begin <= mention.head < end), 0)
+    for at in range(mention.end, limit):
+        if reading.words[at] in (",", ";"):
+            return False
+        if reading.codes[at] == PREPOSITION and reading.words[at] not in ("in", "of", "within", "as"):
+            return True
+    return False

@@ -1,6 +1,6 @@
-"""What the checks know about words: a pack's vocabulary.txt, attributes.txt and blind_spots.txt.
+"""What the checks know about words: a pack's vocabulary.txt, attributes.txt, blind_spots.txt and hedges.txt.
 
-docs/trust.md shows the three files to their authors. Words are looked up in lower case; plurals
+docs/trust.md shows the four files to their authors. Words are looked up in lower case; plurals
 are made by `inflect`.
 """
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from datagen.checks.english import ATTRIBUTE, CLOSED, DEFINITE, NUMBER, OTHER, QUANTIFIER, plain
 from datagen.checks.phrases import needles
@@ -18,7 +18,7 @@ from datagen.records import InputError
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NEEDS_CAPTION = "(needs a caption)"
-_SECTIONS = ("names", "groups", "parts", "implied", "scenery", "natural", "roles", "not objects")
+_SECTIONS = ("names", "groups", "parts", "implied", "scenery", "natural", "roles", "zones", "not objects")
 
 
 @dataclass(eq=False)
@@ -38,6 +38,8 @@ class Noun:
     """Names only what belongs to the setting, which annotators often leave unsaid: `ground`."""
     is_role: bool = False
     """A person who need not be in the image: `photographer`."""
+    is_zone: bool = False
+    """An area marked on a surface, inside or outside of which things lie: `reach zone`."""
 
     @cached_property
     def things(self) -> set[str]:
@@ -66,6 +68,15 @@ class AttributeWord:
     mean two (`teal`) agrees with both."""
     needs_caption: bool
     """Whether it may only be said where a caption does, not merely where none says otherwise."""
+
+
+class Hedge(NamedTuple):
+    """A phrase with which reports suppose or deny what stands beside it."""
+
+    words: tuple[str, ...]
+    is_before: bool
+    """Whether it speaks of what follows it (`possible ...`); else of what goes before."""
+    is_denial: bool
 
 
 class BlindSpots:
@@ -141,6 +152,8 @@ class Vocabulary:
         """By one or two words of a caption: the words of what they imply."""
         self.attributes: dict[str, list[AttributeWord]] = {}
         self.blind_spots = BlindSpots()
+        self.hedges: dict[str, list[Hedge]] = {}
+        """By its first word: how reports hedge and deny. Where there are none, captions are no reports."""
         self.natural: dict[str, set[str]] = {}
         """By a thing: attributes that it may have without a caption saying so, such as green grass."""
         self.modified_heads: set[str] = set()
@@ -162,6 +175,7 @@ class Vocabulary:
         self.codes = dict.fromkeys(self.attributes, ATTRIBUTE) | CLOSED
         """What each word does in a sentence, but for those that no list has."""
         self._read_blind_spots(files.get("blind_spots.txt", ""))
+        self._read_hedges(files.get("hedges.txt", ""))
 
     def find(self, words: list[str], at: int) -> tuple[int, Noun | None, bool] | None:
         """The longest phrase that begins at a place: how many words, what it can mean, whether plural.
@@ -245,11 +259,12 @@ class Vocabulary:
                     self.modified_heads.add(line[2:].strip().lower())
                 else:
                     not_objects.append(line.lower())
-            elif section in ("scenery", "roles"):
+            elif section in ("scenery", "roles", "zones"):
                 for words in _list(line):
                     noun = self._noun(words)
                     noun.is_scenery |= section == "scenery"
                     noun.is_role |= section == "roles"
+                    noun.is_zone |= section == "zones"
             elif section:
                 key, values = _key_and_values(line, place, may_be_empty=section == "names")
                 keys = _list(key)
@@ -367,6 +382,27 @@ class Vocabulary:
             if "asks" not in roles:
                 raise InputError(f"{places[topic]}: {topic} has no line `{topic} asks: …`")
             self.blind_spots.add(topic, roles["asks"], roles.get("says", ()), places[topic])
+
+    def _read_hedges(self, text: str) -> None:
+        section = ""
+        for place, line in _lines(text, "hedges.txt"):
+            if line.startswith("["):
+                section = line
+                if section not in ("[supposed]", "[denied]"):
+                    raise InputError(f"{place}: {line}: no such section: there are [supposed] and [denied]")
+                continue
+            before, dots, after = line.partition(_DOTS)
+            words = tuple(plain(before.strip() or after.strip()).lower().split())
+            if not section or _DOTS in after or bool(before.strip()) == bool(after.strip()) or not dots:
+                raise InputError(
+                    f"{place}: {line!r}: must be words and three dots where the thing stands, such as "
+                    "`possible ...`, below [supposed] or [denied]"
+                )
+            hedge = Hedge(words, bool(before.strip()), section == "[denied]")
+            self.hedges.setdefault(words[0], []).append(hedge)
+
+
+_DOTS = "..."
 
 
 @cache

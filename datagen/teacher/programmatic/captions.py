@@ -7,7 +7,7 @@ white space, the first letter, the full stop, and the lower case of a leading ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import eq
@@ -17,9 +17,9 @@ from datagen.teacher.programmatic.words import (
     CATEGORIES,
     COMPOUNDS,
     NUMBER_WORDS,
+    Noun,
     capital,
     load_words,
-    noun_for,
     plural_of,
 )
 
@@ -299,34 +299,38 @@ class Mentions:
     """True where it says "many", "a group": a number that the boxes cannot be held against."""
     is_denied: bool = False
     """True where it says "no" or "without"."""
+    is_ruled_out: bool = False
+    """True where it says no more of it than that there is none: "no dogs or cats", not "no large dog"."""
     is_plural: bool = False
     """True where it names it in the plural: "two-tier cake" does not, for all its number."""
 
 
 @lru_cache(maxsize=4096)
-def _names(category: str) -> tuple[_Name, ...]:
+def _names(category: str, noun: Noun | None = None) -> tuple[_Name, ...]:
+    """`noun` is how a category is spoken that the vocabulary does not know."""
     known = CATEGORIES.get(category)
-    if known is not None:
+    if known is not None and noun is None:
         entries: list[tuple[str, Relation]] = [
             *((word, "same") for word in known.same),
             *((word, "kinds") for word in known.kinds),
             *((word, "broader") for word in known.broader),
         ]
     else:
-        noun = noun_for(category)
         entries = [] if noun is None else [(noun.singular, "same")]
     names: dict[tuple[str, ...], _Name] = {}
     for word, relation in entries:
         words = tuple(tokens_of(word))
         # "people", and "persons" as well
-        plurals = {_plural_in_captions(category, word), plural_of(word)}
+        plurals = {_plural_in_captions(category, word, noun), plural_of(word)}
         for many in sorted(tuple(tokens_of(plural)) for plural in plurals):
             for form, is_plural in ((words, False), (many, True)):
                 names.setdefault(form, _Name(form, category, relation, is_plural and many != words))
     return tuple(names.values())
 
 
-def _plural_in_captions(category: str, word: str) -> str:
+def _plural_in_captions(category: str, word: str, noun: Noun | None) -> str:
+    if noun is not None and word == noun.singular:
+        return noun.plural
     known = CATEGORIES.get(category)
     if known is not None and word in (known.noun.singular, category):
         return known.noun.plural
@@ -356,17 +360,17 @@ def _start(names: Sequence[_Name]) -> _Start:
     return _Start(hinted, tuple(name for name in alone if name.relation != "broader"), longer)
 
 
-def _index(categories: Iterable[str]) -> dict[str, tuple[_Name, ...]]:
+def _index(categories: Mapping[str, Noun | None]) -> dict[str, tuple[_Name, ...]]:
     """By its first word every name, the longest first."""
     index: dict[str, list[_Name]] = {}
-    for category in categories:
-        for name in _names(category):
+    for category, noun in categories.items():
+        for name in _names(category, noun):
             index.setdefault(name.words[0], []).append(name)
     return {word: tuple(sorted(names, key=lambda name: -len(name.words))) for word, names in index.items()}
 
 
 def _vocabulary_index() -> dict[str, tuple[_Name, ...]]:
-    index = _index(CATEGORIES)
+    index = _index(dict.fromkeys(CATEGORIES))
     for compound in COMPOUNDS:
         for words in {tuple(tokens_of(compound)), tuple(tokens_of(plural_of(compound)))}:
             # Before the names it may begin with.
@@ -379,27 +383,27 @@ _STARTS = {word: _start(names) for word, names in _VOCABULARY_INDEX.items()}
 
 
 @lru_cache(maxsize=1024)
-def _domain_starts(categories: frozenset[str]) -> dict[str, _Start]:
-    """Of the words that the names of these categories begin with."""
-    index = _index(sorted(categories))
+def _domain_starts(nouns: frozenset[Noun]) -> dict[str, _Start]:
+    """Of the words that these begin with."""
+    index = _index({noun.category: noun for noun in sorted(nouns, key=lambda noun: noun.category)})
     return {word: _start((*_VOCABULARY_INDEX.get(word, ()), *names)) for word, names in index.items()}
 
 
 def mentions_in(
-    tokens: list[str], domain_categories: frozenset[str]
+    tokens: list[str], domain_nouns: frozenset[Noun]
 ) -> tuple[dict[str, Mentions], frozenset[str]]:
     """What a caption says of each category that it names, and every category that it may be hinting at.
 
-    `domain_categories` are those of the image that the vocabulary does not know.
+    `domain_nouns` are of categories of the annotations that the vocabulary does not know.
     """
     starts: Iterable[_Start | None] = map(_STARTS.get, tokens)
-    if domain_categories:
-        domain = _domain_starts(domain_categories)
+    if domain_nouns:
+        domain = _domain_starts(domain_nouns)
         starts = (domain.get(token) or _STARTS.get(token) for token in tokens)
     mentions: dict[str, Mentions] = {}
     hinted: set[str] = set()
     # The words of a longer name are not names of their own: a teddy bear is no bear.
-    covered_until = 0
+    covered_until = denied_until = 0
     for position, start in enumerate(starts):
         if start is None:
             continue
@@ -427,10 +431,39 @@ def mentions_in(
                 continue
             named.append(category)
             mention = mentions.get(category)
+            is_first = mention is None
             if mention is None:
                 mention = mentions[category] = Mentions()
             _count(tokens, position, name, mention)
+            if domain_nouns:
+                is_denied, is_ruled_out = _denied(tokens, position, position + length, denied_until)
+                denied_until = position + length if is_denied else 0
+                mention.is_denied |= is_denied
+                mention.is_ruled_out = is_ruled_out and (is_first or mention.is_ruled_out)
     return mentions, frozenset(hinted)
+
+
+def _denied(tokens: list[str], begin: int, end: int, denied_until: int) -> tuple[bool, bool]:
+    """Whether a name is denied, and whether nothing of it is left: `no effusion, mass or nodule`.
+
+    `denied_until` is where the last name ended that was denied.
+    """
+    at = begin - 1
+    while at > 0 and tokens[at] in _WORDS["sign_of"]:
+        at -= 1
+    before = begin - 1 if begin and tokens[begin - 1] in ("or", "nor") else begin
+    is_listed = 0 < denied_until == before
+    is_ruled_out = at >= 0 and (tokens[at] in _WORDS["denials"] or is_listed)
+    is_denied = is_ruled_out
+    for back in range(at, max(at - 3, -1), -1):
+        if tokens[back] in _WORDS["denials"]:
+            is_denied = True
+        if _QUANTITIES.get(tokens[back]) == _LOOK_BACK_ENDS:
+            break
+    return is_denied, is_ruled_out and tokens[end : end + 1] not in _LIMITS
+
+
+_LIMITS = [[word] for word in ("on", "at", "in", "over", "after", "along", "above", "below")]
 
 
 def _count(tokens: list[str], position: int, name: _Name, mention: Mentions) -> None:

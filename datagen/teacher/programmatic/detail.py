@@ -21,7 +21,7 @@ from datagen.teacher.programmatic.words import CATEGORIES, NUMBER_WORDS, Noun, l
 
 WORDS = (76, 108)
 """A description is closed once it has a number of words drawn from this range."""
-FOREIGN, WHOLE, FURTHER, LAST = "foreign_whole", "whole", "further", "closing"
+FOREIGN, WHOLE, FURTHER, ZONES, LAST = "foreign_whole", "whole", "further", "zone_sides", "closing"
 PRONOUNS = {
     **dict.fromkeys(("man", "boy", "guy", "gentleman"), "he"),
     **dict.fromkeys(("woman", "girl", "lady"), "she"),
@@ -170,6 +170,7 @@ def describe(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
         story.tidings.clear()
     while story.tidings and story.tidings[0].introduces and story.length < budget:
         take(FURTHER)
+    take(ZONES)
     for name in teller.pick(PLANS):
         if story.length < budget:
             take(name)
@@ -285,7 +286,7 @@ def beginning(word: str) -> str:
 
 def told_in(sentence: str, facts: Facts) -> frozenset[str]:
     """What is known of categories once a sentence of captions has been said."""
-    domain = frozenset(kind.category for kind in facts.kinds if kind.category not in CATEGORIES)
+    domain = frozenset(kind.noun for kind in facts.kinds if kind.category not in CATEGORIES)
     mentions, _ = mentions_in(tokens_of(sentence), domain)
     tells = {f"presence {category}" for category in mentions}
     for kind in facts.kinds:

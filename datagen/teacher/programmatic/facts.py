@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from datagen.records import Box, CategoryStatistics, Frame, ImageAnnotation
@@ -24,7 +25,16 @@ from datagen.teacher.programmatic.captions import (
 )
 from datagen.teacher.programmatic.knowledge import Knowledge
 from datagen.teacher.programmatic.scene import Told, told_by
-from datagen.teacher.programmatic.words import ALIKE, AMBIGUOUS, CATEGORIES, Noun, counted, noun_for, ranged
+from datagen.teacher.programmatic.words import (
+    ALIKE,
+    AMBIGUOUS,
+    CATEGORIES,
+    Noun,
+    PackNouns,
+    counted,
+    noun_for,
+    ranged,
+)
 from schemas.pack import MarginsToml
 
 MOST_COMPARED = 16
@@ -252,6 +262,8 @@ class Facts:
     """Of the pack: what is true of such things whatever the image."""
     unsaid: Mapping[str, int]
     """Boxes of which less is said than might be, by the reason."""
+    ruled_out: tuple[Noun, ...] = ()
+    """Of the pack's own nouns, what no box shows and captions say there is none of."""
 
     def said_of(self, category: str) -> float:
         """The share of the captions that name a category."""
@@ -285,12 +297,18 @@ def facts_of(
     margins: MarginsToml = MarginsToml(),  # noqa: B008 (it cannot be changed)
     statistics: CategoryStatistics = CategoryStatistics(),  # noqa: B008
     knowledge: Knowledge = Knowledge(),  # noqa: B008
+    nouns: PackNouns = MappingProxyType({}),
 ) -> Facts:
     """Reads an annotation once; the cost grows with its captions and boxes alone."""
     boxed: dict[str, list[tuple[int, Box]]] = {}
     for number, box in enumerate(annotation.boxes, 1):
         boxed.setdefault(box.category, []).append((number, box))
-    domain = frozenset([category for category in boxed if category not in CATEGORIES])
+    spoken = {category: nouns.get(category) or noun_for(category) for category in (*boxed, *nouns)}
+    domain = frozenset(
+        noun
+        for name, noun in spoken.items()
+        if noun is not None and (name in nouns or name not in CATEGORIES)
+    )
 
     read = [
         (number, caption, tokens_of(caption))
@@ -337,7 +355,7 @@ def facts_of(
     kinds = []
     unsaid: dict[str, int] = {}
     for category, boxes in boxed.items():
-        noun = noun_for(category)
+        noun = spoken[category]
         if noun is None or _is_doubted(category, boxed, mentions):
             reason = "no_word_for_it" if noun is None else "denied_by_captions"
             unsaid[reason] = unsaid.get(reason, 0) + len(boxes)
@@ -355,8 +373,19 @@ def facts_of(
     captions = _by_support(kept, boxed)
     # Without a single box the image may not have been annotated at all.
     absent = _absent(vocabulary, hinted, named) if boxed and counts_readable else ()
-    spoken = _spoken_of(mentions, len(read), boxed)
-    return Facts(frame, margins, statistics, captions, (), tuple(kinds), spoken, absent, knowledge, unsaid)
+    return Facts(
+        frame,
+        margins,
+        statistics,
+        captions,
+        (),
+        tuple(kinds),
+        _spoken_of(mentions, len(read), boxed),
+        absent,
+        knowledge,
+        unsaid,
+        _ruled_out(mentions, named, nouns, vocabulary) if counts_readable else (),
+    )
 
 
 def _unsaid_of(kind: Kind) -> list[str]:
@@ -383,6 +412,16 @@ def _spoken_of(
             is_one = all(mention.at_least < 2 and not mention.is_open for mention in told)
             spoken.append((noun, noun.one if is_one else noun.many))
     return tuple(sorted(spoken, key=lambda entry: entry[0].category))
+
+
+def _ruled_out(
+    mentions: Mapping[str, list[Mentions]], named: set[str], nouns: PackNouns, vocabulary: tuple[str, ...]
+) -> tuple[Noun, ...]:
+    return tuple(
+        nouns[category]
+        for category in sorted(nouns.keys() & mentions.keys() & {*vocabulary} - named)
+        if all(mention.is_ruled_out for mention in mentions[category])
+    )
 
 
 def _is_doubted(category: str, boxed: Mapping[str, object], mentions: Mapping[str, list[Mentions]]) -> bool:

@@ -13,11 +13,11 @@ from datagen.teacher.programmatic.conversation import converse
 from datagen.teacher.programmatic.detail import describe
 from datagen.teacher.programmatic.dialogues import Part, dialogue, read_dialogues
 from datagen.teacher.programmatic.facts import Facts, facts_of
-from datagen.teacher.programmatic.knowledge import read_knowledge
+from datagen.teacher.programmatic.knowledge import Knowledge, read_knowledge
 from datagen.teacher.programmatic.reasoning import reason
 from datagen.teacher.programmatic.registry import Program, all_programs
 from datagen.teacher.programmatic.voice import Voice, read_phrasings
-from datagen.teacher.programmatic.words import capital
+from datagen.teacher.programmatic.words import capital, read_nouns
 from datagen.teacher.protocol import TeacherFailure
 from schemas.pack import ProgramsToml
 
@@ -37,15 +37,23 @@ PROGRAMS_VERSION = f"{CODE_VERSION}-{_digest_of_text_files()}"
 SHORTEST_DESCRIPTION = 15
 """Words. "The image contains two toilets." is true and no detailed description."""
 
+ZONE_FAMILY = "zone"
+"""Of the programs that only packs can use whose knowledge has a [[zone]]."""
+OF_NOUNS = "finding_check"
+"""The program that only packs with a nouns.toml can use."""
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
 """Those with programs of their own; others are written from their dialogues.toml, if they have one."""
 
 
-def weights_of(settings: ProgramsToml) -> dict[Program, float]:
-    """Every program with its weight in a pack.
+def weights_of(settings: ProgramsToml, files: Mapping[str, str] | None = None) -> dict[Program, float]:
+    """Every program that a pack of these files can use, with its weight in it.
 
-    Raises InputError where the pack names a program that there is not.
+    Raises InputError where the pack names a program that there is not, or for knowledge that cannot be read.
     """
+    return _weights_of(settings, read_knowledge(files or {}))
+
+
+def _weights_of(settings: ProgramsToml, knowledge: Knowledge) -> dict[Program, float]:
     programs = all_programs()
     for name in settings.weights:
         if name not in programs:
@@ -53,7 +61,13 @@ def weights_of(settings: ProgramsToml) -> dict[Program, float]:
                 f"pack.toml: [programs.weights] {name}: no such program: "
                 "`python -m datagen programs` lists all"
             )
-    return {program: settings.weights.get(name, program.weight) for name, program in programs.items()}
+    return {
+        program: settings.weights.get(name, program.weight)
+        for name, program in programs.items()
+        # Left out whole, and not with a weight of 0, for which a number would be drawn: packs without zones
+        # are to say what they would say if there were no such programs.
+        if program.family != ZONE_FAMILY or knowledge.zones
+    }
 
 
 class ProgrammaticTeacher:
@@ -69,7 +83,13 @@ class ProgrammaticTeacher:
         self.reads_messages = False
         self.endpoint: str | None = None
         self._margins = settings.margins
-        weights = weights_of(settings)
+        self._knowledge = read_knowledge(files)
+        weights = _weights_of(settings, self._knowledge)
+        self._nouns = read_nouns(files)
+        if not self._nouns:
+            # Left out whole, and not with a weight of 0, for which a number would be drawn: packs without
+            # nouns of their own are to say what they would say if there were no such programs.
+            weights = {program: weight for program, weight in weights.items() if program.name != OF_NOUNS}
         self.programs = tuple(weights)
         self._weights = {
             response_type: {
@@ -80,7 +100,6 @@ class ProgrammaticTeacher:
             for response_type in RESPONSE_TYPES
         }
         self._phrasings = read_phrasings(files)
-        self._knowledge = read_knowledge(files)
         self._dialogues = read_dialogues(files)
         self._all_weights = weights
         # The types of an image are asked one after another: its facts are worth keeping that long.
@@ -174,6 +193,7 @@ class ProgrammaticTeacher:
                 self._margins,
                 request.statistics,
                 self._knowledge,
+                self._nouns,
             )
             self._last = (request, facts)
         assert self._last is not None

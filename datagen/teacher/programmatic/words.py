@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import inflect
 
-NounForm = Literal["count", "mass", "plural"]
+from datagen.records import InputError
+
+NounForm = Literal["count", "mass", "plural", "unique"]
 
 NUMBER_WORDS = (
     *("no", "one", "two", "three", "four", "five", "six"),
@@ -46,7 +48,8 @@ class Noun:
     singular: str
     plural: str
     form: NounForm
-    """"mass" has no plural and takes "some"; "plural" has no singular. Neither is ever counted."""
+    """"mass" has no plural and takes "some"; "plural" has no singular; of what is "unique" there is one
+    and everybody knows ("the heart"). None of these is ever counted."""
     group: str | None
     """What it belongs to; None for a category that the vocabulary does not know."""
     bare_article: str
@@ -57,6 +60,8 @@ class Noun:
         """It, first mentioned: "a dog", "some broccoli", "skis"."""
         if self.form == "mass":
             return f"some {self.singular}"
+        if self.form == "unique":
+            return self.the
         return f"{self.bare_article} {self.singular}" if self.bare_article else self.plural
 
     @property
@@ -169,6 +174,40 @@ def noun_for(category: str) -> Noun | None:
     if last.endswith("s") and not last.endswith(("ss", "us", "is")):
         return Noun(category, name, name, "plural", None, "")
     return Noun(category, name, plural_of(name), "count", None, _article(name))
+
+
+NOUNS = "nouns.toml"
+"""The pack's file of how its categories are spoken, where the rules above would get it wrong."""
+
+PackNouns = Mapping[str, Noun]
+"""By category."""
+
+
+def read_nouns(files: Mapping[str, str]) -> PackNouns:
+    """The nouns of a pack's nouns.toml; none for a pack without one.
+
+    Raises InputError naming the table, the key and what is wrong.
+    """
+    try:
+        tables = tomllib.loads(files.get(NOUNS, ""))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{NOUNS}: not valid TOML: {error}") from None
+    nouns = {}
+    for category, table in tables.items():
+        if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+            raise InputError(f'{NOUNS}: {category}: must be a table of text, such as form = "mass"')
+        if unknown := sorted(table.keys() - {"say", "plural", "form"}):
+            raise InputError(f"{NOUNS}: {category}.{unknown[0]}: no such key; there are say, plural, form")
+        form = table.get("form", "count")
+        if form not in get_args(NounForm):
+            raise InputError(
+                f"{NOUNS}: {category}.form: must be one of {', '.join(get_args(NounForm))}, got {form!r}"
+            )
+        singular = table.get("say", category)
+        plural = table.get("plural") or (singular if form in ("mass", "plural") else plural_of(singular))
+        article = _article(singular) if form == "count" else ""
+        nouns[category] = Noun(category, singular, plural, form, None, article)
+    return nouns
 
 
 def _is_no_noun(word: str) -> bool:

@@ -10,6 +10,8 @@ from datagen.teacher.programmatic.programs import (
     places,
     referring,
     relations,
+    reports,
+    zones,
 )
 
 __all__ = [
@@ -22,4 +24,6 @@ __all__ = [
     "places",
     "referring",
     "relations",
+    "reports",
+    "zones",
 ]
