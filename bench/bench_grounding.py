@@ -520,9 +520,10 @@ def planted_tables(policy: Policy, plants: Sequence[Planted], *, is_verbose: boo
     yield "\n| error | answers | planted | caught | share | asserted | caught | share |"
     yield "|---|---|---|---|---|---|---|---|"
     kinds = list(dict.fromkeys(each.kind for each in plants))
-    groups: list[tuple[str, tuple[str, ...]]] = [(name, (name,)) for name in policy.pack.types]
+    usual = [name for name, each in policy.pack.types.items() if not each.optional]
+    groups: list[tuple[str, tuple[str, ...]]] = [(name, (name,)) for name in usual]
     groups.append(("conversation and detail", ("conversation", "detail")))
-    groups.append(("all", tuple(policy.pack.types)))
+    groups.append(("all", tuple(usual)))
     for kind in kinds:
         for name, types in groups:
             sums = [
@@ -571,6 +572,8 @@ def written(pack: Pack, annotations: Sequence[ImageAnnotation]) -> list[Sample]:
     samples = []
     for annotation in annotations:
         for name, settings in pack.types.items():
+            if settings.optional:
+                continue
             question = settings.questions[0] if settings.questions else None
             unit = Unit(annotation.image_id, name, 0)
             request = TeacherRequest(

@@ -185,6 +185,8 @@ class Annotations:
     - `duplicate_id`: same id as a different annotation of the same file. Ids decide nothing here but
       the order, so both are kept, and it is noted once. Several files may use the same ids freely.
     - `bad_box`, `box_outside_image`: the box is left out, and its category goes into `uncounted`.
+      So do the categories of instances files that do not list the image, unless one that does has them:
+      nobody looked for them in it.
     - `box_clipped`: the box reached over the image's edge by more than a pixel. Kept, clipped.
     """
 
@@ -203,6 +205,10 @@ class Annotations:
         self._images = _merged_images([*captions, *instances])
         self.image_ids = sorted(self._images)
         named = [dict.fromkeys(file.categories.values()) for file in instances]
+        self._looked_for = [
+            ({image.id for image in file.images if image is not None}, names)
+            for file, names in zip(instances, named, strict=True)
+        ]
         self.categories = (
             [name for name in named[0] if all(name in other for other in named)] if named else []
         )
@@ -312,6 +318,10 @@ class Annotations:
                 uncounted[category] = None
             else:
                 boxes.append(fitted)
+        looked_for = [names for listed, names in self._looked_for if image_id in listed]
+        if len(looked_for) < len(self._looked_for):
+            for _, names in self._looked_for:
+                uncounted |= {name: None for name in names if all(name not in known for known in looked_for)}
         return tuple(boxes), tuple(uncounted)
 
 

@@ -41,6 +41,8 @@ class RunConfig:
     """None for the pack's."""
     limit: int | None = None
     """At most that many images, in ascending id."""
+    image_ids: frozenset[int] | None = None
+    """These images alone; None for all."""
     seed: int = 0
     concurrency: int = 64
     """Most requests in flight at once."""
@@ -112,8 +114,13 @@ def check_config(config: RunConfig) -> Job:
             shown = str(path).encode(errors="replace").decode()
             raise InputError(f"{option} {shown}: not a name in UTF-8: rename it") from None
     folder = find_pack(config.pack)
-    pack = load_pack(folder)
-    types = tuple(name for name in config.types if name) if config.types else tuple(pack.types)
+    try:
+        pack = load_pack(folder)
+    except InputError as error:
+        more = f"`python -m datagen pack check {config.pack}` lists all that is wrong"
+        raise InputError(f"{error} ({more})") from None
+    asked_for = config.types or [name for name, each in pack.types.items() if not each.optional]
+    types = tuple(name for name in asked_for if name)
     if not types:
         raise InputError(f"--types: name at least one; the pack {pack.name} has {', '.join(pack.types)}")
     for name in types:
@@ -221,13 +228,21 @@ def _sample_folder(pack: Pack, folder: Path) -> Path:
         raise InputError(
             f"no annotations: give --captions and --instances, or either (the pack {pack.name} has no sample)"
         )
-    for base in (folder, PACKS.parent):
-        if (base / pack.sample).is_dir():
-            return base / pack.sample
+    found = sample_folder(pack.sample, folder)
+    if found is not None:
+        return found
     raise InputError(
         f"no annotations: give --captions and --instances, or either "
         f"(the sample of the pack {pack.name}, {pack.sample}, is not installed)"
     )
+
+
+def sample_folder(sample: str, folder: Path) -> Path | None:
+    """Where the sample that a pack names is: from the pack's folder, or the repository."""
+    for base in (folder, PACKS.parent):
+        if (base / sample).is_dir():
+            return base / sample
+    return None
 
 
 def check_writable(out: Path) -> bool:

@@ -107,7 +107,11 @@ class Plan:
     def __iter__(self) -> Iterator[tuple[ImageAnnotation, list[PlannedUnit]]]:
         self.excluded.clear()
         self.images = 0
-        for annotation in self.annotations:
+        only = self.job.config.image_ids
+        for image_id in self.annotations.image_ids:
+            if only is not None and image_id not in only:
+                continue
+            annotation = self.annotations.read(image_id)
             if self.images == self.job.config.limit:
                 return
             usable = self.usable(annotation)
@@ -372,8 +376,10 @@ def quote(job: Job, made: Plan, ledger: Ledger | None, *, retry_failed: bool) ->
     return quoter.quotes()
 
 
-def preview(job: Job, made: Plan, image_id: int | None) -> dict[str, tuple[Message, ...]]:
-    """The exact messages of one image, by response type: what a teacher that reads messages gets."""
+def preview(
+    job: Job, made: Plan, image_id: int | None
+) -> tuple[ImageAnnotation, dict[str, tuple[Message, ...]]]:
+    """An image and its exact messages, by response type: what a teacher that reads messages gets."""
     if image_id is None:
         for each in map(made.usable, made.annotations):
             if isinstance(each, ImageAnnotation):
@@ -383,13 +389,19 @@ def preview(job: Job, made: Plan, image_id: int | None) -> dict[str, tuple[Messa
         else:
             raise nothing_planned(made.excluded)
     if image_id not in made.annotations.image_ids:
-        raise InputError(f"--image-id {image_id}: no annotation file lists this image")
+        ids = made.annotations.image_ids
+        first = ", ".join(map(str, ids[:3]))
+        raise InputError(
+            f"--image-id {image_id}: no annotation file lists this image; they list {len(ids):,}, "
+            f"with the ids {first}{' …' if len(ids) > 3 else ''}"
+        )
     annotation = made.usable(made.annotations.read(image_id))
     if isinstance(annotation, Excluded):
         raise InputError(
             f"--image-id {image_id}: would not be asked: {annotation.reason}: {annotation.detail}"
         )
-    return {name: Prompter(job.pack.types[name], job.proxy).messages(annotation) for name in job.types}
+    messages = {name: Prompter(job.pack.types[name], job.proxy).messages(annotation) for name in job.types}
+    return annotation, messages
 
 
 def run_settings(job: Job) -> dict[str, Any]:

@@ -7,10 +7,11 @@ authors published, without pack.toml, loads as it stands.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -29,10 +30,18 @@ PACKS = Path(__file__).resolve().parent.parent / "prompts"
 DEFAULT_PACK = "coco"
 
 # What a pack does not bring is taken from the default pack.
-_WORD_LISTS = ("leaks.txt", "refusals.txt", "forbidden.txt", "alignment.txt", "complaints.txt")
+_WORD_LISTS = (
+    "leaks.txt",
+    "refusals.txt",
+    "forbidden.txt",
+    "declines.txt",
+    "alignment.txt",
+    "complaints.txt",
+)
 _SHARED_FILES = (*_WORD_LISTS, "vocabulary.txt", "attributes.txt", "blind_spots.txt", "knowledge.toml")
 _PHRASINGS = "phrasings/"
 _QUESTIONS = "questions.txt"
+_DIALOGUES = "dialogues.toml"
 # Published folder name to ours.
 _FOLDER_ALIASES = {"detail": "detail_description"}
 _PUBLISHED_TYPES: dict[str, ResponseTypeToml] = {
@@ -40,6 +49,8 @@ _PUBLISHED_TYPES: dict[str, ResponseTypeToml] = {
     "detail": ResponseTypeToml(reply="answer"),
     "complex_reasoning": ResponseTypeToml(reply="pairs"),
 }
+PLACEHOLDER = "TODO:"
+"""Marks what a person has yet to write; `pack new` leaves some."""
 _CAPS = re.compile(r"(\d+)_caps\.txt")
 _CONV = re.compile(r"(\d+)_conv\.txt")
 
@@ -68,6 +79,9 @@ class ResponseType:
     on_reject: OnReject
     answer_words: tuple[int, int] | None
     near: float | None
+    may_repeat_questions: bool
+    optional: bool
+    """Made only where it is asked for by name."""
     most: int | None
     most_per_category: int | None
     system_message: str
@@ -88,7 +102,7 @@ class Pack:
     programs: ProgramsToml
     types: Mapping[str, ResponseType]
     word_lists: Mapping[str, tuple[str, ...]]
-    """`leaks`, `refusals`, `forbidden`, `alignment`, `complaints`: the lines of those text files."""
+    """`leaks`, `refusals`, `forbidden`, `declines`, `alignment`, `complaints`: their files' lines."""
     complaints: Mapping[str, str]
     """By the reason for which a reply cannot be used: what its teacher is told and asked again."""
     folders_without_table: tuple[str, ...]
@@ -105,8 +119,8 @@ class Pack:
         return digest.hexdigest()[:16]
 
 
-def find_pack(name_or_dir: str) -> Path:
-    """The folder of a shipped pack's name or of a path.
+def find_pack(name_or_dir: str, option: str = "--pack") -> Path:
+    """The folder of a shipped pack's name or of a path; `option` is where it was given.
 
     Raises InputError when there is neither.
     """
@@ -117,7 +131,7 @@ def find_pack(name_or_dir: str) -> Path:
     if folder.is_dir():
         return folder
     raise InputError(
-        f"--pack {name_or_dir}: no such pack. Give the path of a pack's folder, "
+        f"{option} {name_or_dir}: no such pack. Give the path of a pack's folder, "
         f"or the name of a shipped one: {', '.join(shipped)}"
     )
 
@@ -127,7 +141,12 @@ def load_pack(folder: Path) -> Pack:
 
     Raises InputError naming the file, what is wrong with it and the mend.
     """
-    files = _read_files(folder)
+    files = with_lent(_read_files(folder), folder)
+    return pack_from_files(files, str(folder), folder.resolve().name)
+
+
+def with_lent(files: dict[str, str], folder: Path) -> dict[str, str]:
+    """The files of a pack's folder, and what the default pack lends where they lack it."""
     default = PACKS / DEFAULT_PACK
     if folder.resolve() != default:
         lent = _read_files(default)
@@ -135,7 +154,22 @@ def load_pack(folder: Path) -> Pack:
         for name in (*_SHARED_FILES, *phrasings):
             files.setdefault(name, lent[name])
         files.setdefault(f"detail/{_QUESTIONS}", lent[f"detail/{_QUESTIONS}"])
-    return pack_from_files(files, str(folder), folder.resolve().name)
+        for name in _tables(files):
+            is_bare = not any(path.startswith(f"{name}/") for path in files)
+            for path in [path for path in lent if path.startswith(f"{name}/")]:
+                # A folder of its own is the pack's; only what the embedded teacher says is lent even then.
+                if is_bare or path == f"{name}/{_DIALOGUES}":
+                    files.setdefault(path, lent[path])
+    return files
+
+
+def _tables(files: Mapping[str, str]) -> list[str]:
+    """The types that pack.toml has tables of; none where it cannot be read, which is said elsewhere."""
+    try:
+        types = tomllib.loads(files.get("pack.toml", "")).get("types", {})
+    except tomllib.TOMLDecodeError:
+        return []
+    return list(types) if isinstance(types, dict) else []
 
 
 def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
@@ -143,7 +177,14 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
 
     Raises InputError as `load_pack` does.
     """
-    settings = _settings(files, where, name)
+    return pack_of(settings_of(files, where, name), files, where)
+
+
+def pack_of(settings: PackToml, files: Mapping[str, str], where: str) -> Pack:
+    """A pack from its settings and the text of its files.
+
+    Raises InputError as `load_pack` does.
+    """
     types = {
         type_name: _response_type(type_name, table, files, where)
         for type_name, table in settings.types.items()
@@ -168,17 +209,27 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
 
 def _read_files(folder: Path) -> dict[str, str]:
     """The text of pack.toml, the word lists and every file of every type's folder."""
-    files: dict[str, str] = {}
+    return aliased({path.relative_to(folder).as_posix(): read_text(path) for path in pack_paths(folder)})
+
+
+def pack_paths(folder: Path) -> list[Path]:
+    """The files of a pack's folder that are read."""
+    paths = sorted([*folder.glob("*.toml"), *folder.glob("*.txt"), *folder.glob("*/*.txt")])
+    return paths + sorted([*folder.glob(f"{_PHRASINGS}*.toml"), *folder.glob(f"*/{_DIALOGUES}")])
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of a pack. Raises InputError where it cannot be read."""
     try:
-        paths = sorted([*folder.glob("*.toml"), *folder.glob("*.txt"), *folder.glob("*/*.txt")])
-        paths += sorted(folder.glob(f"{_PHRASINGS}*.toml"))
-        for path in paths:
-            text = path.read_text(encoding="utf-8-sig")
-            files[path.relative_to(folder).as_posix()] = text.replace("\r\n", "\n")
+        return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}): save the file as UTF-8") from None
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def aliased(files: dict[str, str]) -> dict[str, str]:
+    """The files under our names of their folders, where they have the published ones."""
     for ours, published in _FOLDER_ALIASES.items():
         if not any(path.startswith(f"{ours}/") for path in files):
             files = {re.sub(f"^{published}/", f"{ours}/", path): text for path, text in files.items()}
@@ -189,7 +240,11 @@ def _type_folders(files: Mapping[str, str]) -> list[str]:
     return sorted({PurePosixPath(path).parts[0] for path in files if path.endswith("/system_message.txt")})
 
 
-def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
+def settings_of(files: Mapping[str, str], where: str, name: str) -> PackToml:
+    """The settings in a pack's pack.toml, or of a pack in the published layout without one.
+
+    Raises InputError as `load_pack` does.
+    """
     if "pack.toml" not in files:
         folders = _type_folders(files)
         if not folders:
@@ -212,13 +267,39 @@ def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}/pack.toml: not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            model = _table_of(first["loc"])
-            known = ", ".join(model.model_fields)
-            raise InputError(f"{where}/pack.toml: unknown key {key}: known here are {known}") from None
-        raise InputError(f"{where}/pack.toml: {key}: {first['msg']} (got {first['input']!r})") from None
+        raise InputError(f"{where}/pack.toml: {settings_faults(error)[0][1]}") from None
+
+
+def settings_faults(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
+    """Every fault of a pack.toml: the path of its key, and what is wrong with it."""
+    faults = []
+    for each in error.errors():
+        key = ".".join(str(part) for part in each["loc"])
+        if each["type"] == "extra_forbidden":
+            known = _table_of(each["loc"]).model_fields
+            hint = nearest(str(each["loc"][-1]), known)
+            meant = f" (did you mean {hint}?)" if hint else ""
+            told = f"unknown key {key}{meant}: known here are {', '.join(known)}"
+        else:
+            told = f"{key}: {each['msg']} (got {each['input']!r})"
+        faults.append((each["loc"], told))
+    return faults
+
+
+def nearest(word: str, known: Iterable[str], alike: float = 0.7) -> str | None:
+    """The known word that a misspelt one most likely stands for, at least so much alike (difflib)."""
+    found = difflib.get_close_matches(word, sorted(known), 1, alike)
+    return found[0] if found else None
+
+
+def unwritten(files: Mapping[str, str]) -> list[tuple[str, int, str]]:
+    """Where a pack still waits for a person: file, line from 1 and the text of each placeholder."""
+    return [
+        (path, number, line.strip())
+        for path, text in sorted(files.items())
+        for number, line in enumerate(text.split("\n"), 1)
+        if PLACEHOLDER in line
+    ]
 
 
 def _table_of(loc: Sequence[int | str]) -> type[BaseModel]:
@@ -253,6 +334,11 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
         for number in sorted(numbers)
     )
     questions: tuple[str, ...] = ()
+    if table.reply == "answer" and f"{name}/{_DIALOGUES}" in files:
+        raise InputError(
+            f"{where}/pack.toml: types.{name}.reply: 'answer' takes its question from {_QUESTIONS}, but "
+            f"{name}/{_DIALOGUES} has its own: make it 'pairs' or 'json'"
+        )
     if table.reply == "answer":
         source = f"{name}/{_QUESTIONS}" if f"{name}/{_QUESTIONS}" in files else f"detail/{_QUESTIONS}"
         questions = _lines(files[source])
@@ -268,6 +354,8 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
         on_reject=table.on_reject,
         answer_words=table.answer_words,
         near=table.near,
+        may_repeat_questions=table.may_repeat_questions,
+        optional=table.optional,
         most=table.most,
         most_per_category=table.most_per_category,
         system_message=system_message,

@@ -50,7 +50,8 @@ class ImageAnnotation(msgspec.Struct, frozen=True):
     boxes: tuple[Box, ...]
     """In ascending annotation id, clipped to the image."""
     uncounted: tuple[str, ...] = ()
-    """Categories of which a box had to be left out, so that their number in the image is unknown."""
+    """Categories whose number in the image is unknown: a box of theirs had to be left out, or no instances
+    file that lists the image has them."""
 
 
 class CategoryStatistics(msgspec.Struct, frozen=True):

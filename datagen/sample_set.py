@@ -106,10 +106,13 @@ class SampleSet:
                 yield settled
 
     def _candidate(self, outcome: Outcome, judged: Judged) -> Candidate:
+        unit = outcome.unit
+        is_apart = self._types[unit.response_type].may_repeat_questions
         return Candidate(
-            sample_id(outcome.unit),
-            outcome.unit.image_id,
-            outcome.unit.response_type,
+            sample_id(unit),
+            # Questions are compared with those about the same image: here, of the type alone.
+            f"{unit.response_type}/{unit.image_id}" if is_apart else unit.image_id,
+            unit.response_type,
             judged.kept_turns,
             question_is_drawn=outcome.question is not None,
             is_description=outcome.question is not None,

@@ -13,10 +13,11 @@ class PartEvidence(_Strict):
     """A whole turn or, of a paragraph, one sentence."""
 
     program: str
-    """What wrote it; `python -m datagen programs` lists them."""
+    """What wrote it; `python -m datagen programs` lists them. Of a type that is written from its
+    dialogues.toml `type.topic.kind`: `safety.knife.decline`."""
     phrasings: list[str]
     """The wordings drawn: `counting.question/2` is the second under `question` in the pack's
-    phrasings/counting.toml."""
+    phrasings/counting.toml, `safety.knife.decline.1.question/2` that of the topic's first such turn."""
     boxes: list[int]
     """The boxes it rests on, from 1 in the order of the annotations."""
     captions: list[int]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-CheckName = Literal["format", "refusals", "leaks", "forbidden", "grounding", "blind_spots"]
+CheckName = Literal["format", "refusals", "leaks", "forbidden", "grounding", "blind_spots", "declines"]
 RejectedVerdict = Literal["contradicted", "unsupported"]
 OnReject = Literal["drop_turn", "drop_sample", "ask_again", "flag"]
 
@@ -56,6 +56,11 @@ class ResponseTypeToml(BaseModel):
     """How many words an answer should have, fewest and most; only reported."""
     near: float | None = Field(default=None, gt=0, le=1)
     """Another `near` than the pack's `[dedup]`, for samples that share phrases by design."""
+    may_repeat_questions: bool = False
+    """Whether what another type has asked about an image may be asked again: for a type whose turns
+    belong together, of which none is to be dropped alone."""
+    optional: bool = False
+    """Whether it is made only where `--types` names it."""
     most: int | None = Field(default=None, gt=0)
     """Keep at most so many samples of this type."""
     most_per_category: int | None = Field(default=None, gt=0)

@@ -147,24 +147,61 @@ def test_an_answer_is_read_as_what_it_says_of_the_thing_asked_about(
     assert evaluate.read_answer(Question(subject, "kite", 1, "", ""), said) == read
 
 
-def test_the_tower_is_taught_words_for_things_and_never_a_side_or_a_turn_of_phrase() -> None:
+def test_things_of_an_image_lie_in_cells_of_their_own() -> None:
+    for world, _, _ in draw.worlds("cells", COUNT):
+        corners = [(thing.box[:2], (thing.box[2] - 1, thing.box[3] - 1)) for thing in world.things]
+        cells = [{(x // draw.CELL, y // draw.CELL) for x, y in of_one} for of_one in corners]
+        assert all(len(cell) == 1 for cell in cells)
+        assert len(set.union(*cells)) == len(world.things)
+
+
+def test_the_tower_is_taught_words_for_things_and_their_places_and_no_turn_of_phrase() -> None:
     import pretrain
 
-    runs = pretrain._runs("A photo of two red balls and a kite on the left of the sand.")
-    assert runs == {
+    assert pretrain._runs("A photo of two red balls and a kite on the left of the sand.") == {
         *("two red balls", "two red", "red balls", "red", "balls"),
         *("a kite", "kite"),
     }
+    assert pretrain._runs("sand: top left red ball, middle middle blue cup.") == {
+        *("top left red", "left red ball", "left red", "red ball", "red", "ball"),
+        *("middle middle blue", "middle blue cup", "middle blue", "blue cup", "blue", "cup"),
+    }
+
+
+TWO_THINGS = World("sand", (Thing("ball", "red", (0, 0, 10, 10)), Thing("cup", "blue", (27, 27, 37, 37))))
 
 
 def test_a_world_is_told_thing_by_thing_with_its_place() -> None:
     import pretrain
 
-    world = World("sand", (Thing("ball", "red", (0, 0, 10, 10)), Thing("cup", "blue", (27, 27, 37, 37))))
-    assert sorted(pretrain.tell(world, random.Random(0)).removesuffix(".").split(": ")[1].split(", ")) == [
-        "middle blue cup",
-        "top left red ball",
-    ]
+    told = pretrain.tell(TWO_THINGS, random.Random(0)).removesuffix(".").split(": ")
+    assert (told[0], sorted(told[1].split(", "))) == ("sand", ["middle middle blue cup", "top left red ball"])
+
+
+def test_a_text_is_a_world_and_a_conversation_of_which_the_answers_are_learnt() -> None:
+    import pretrain
+
+    turns = [("<image>\nIs it red?", "Yes."), ("Is it blue?", "No.")]
+    told, *rest = pretrain.as_text(TWO_THINGS, turns, random.Random(0))
+    assert told == (f"<s>[INST] {pretrain.tell(TWO_THINGS, random.Random(0))}\nIs it red? [/INST]", False)
+    assert rest == [(" Yes.</s>", True), ("[INST] Is it blue? [/INST]", False), (" No.</s>", True)]
+
+
+def test_drills_answer_rightly_what_the_model_is_asked_in_the_end() -> None:
+    import pretrain
+
+    shown = [world for world, _, _ in draw.worlds("drills", 400)]
+    drilled = {
+        number: dict(pretrain.drill(world, random.Random(number))) for number, world in enumerate(shown, 1)
+    }
+    asked: Counter[str] = Counter()
+    for question in evaluate.ask(shown, 30, random.Random(0)):
+        for text in evaluate.WORDINGS[question.subject]:
+            said = drilled[question.image].get(text.format(thing=question.thing))
+            if said is not None:
+                asked[question.subject] += 1
+                assert evaluate.read_answer(question, said) == question.answer
+    assert asked == dict.fromkeys(evaluate.SUBJECTS, 30)
 
 
 def test_a_share_of_right_answers_is_counted_by_subject_for_both_images() -> None:

@@ -3,8 +3,9 @@
     python bench/tiny_world/draw.py --out DIR --images 100 --seed 0
 
 An image shows one or two kinds of thing, up to four of each and six in all; those of one kind have one
-colour. Its captions are of the sort that people write: they name kinds, mostly colours, often numbers,
-never sides. Its boxes are what was drawn. The same Pillow and seed give the same bytes.
+colour, and each lies within one cell of a grid. Its captions are of the sort that people write: they name
+kinds, mostly colours, often numbers, never sides. Its boxes are what was drawn. The same Pillow and seed
+give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from PIL import Image, ImageDraw
 
 SIZE = 64
 """Height and width of an image, pixels."""
+CELL = 16
+"""Height and width of the cells of a grid, pixels, in each at most one thing; a patch of the tower."""
 FINER = 4
 """Drawn so many times larger and then scaled down, for smooth edges."""
 MOST = 6
@@ -78,10 +81,10 @@ class World:
         return {kind: len(self.of(kind)) for kind in kinds}
 
 
-def imagine(chance: random.Random) -> World:
-    """Draw a world at random; no two things touch."""
+def imagine(chance: random.Random, kinds_in_all: Sequence[int] = (1, 1, 2)) -> World:
+    """Draw a world at random, with one of these numbers of kinds; no two things lie in one cell."""
     while True:
-        kinds = chance.sample(sorted(KINDS), chance.choice((1, 1, 2)))
+        kinds = chance.sample(sorted(KINDS), chance.choice(kinds_in_all))
         numbers = [chance.choice((1, 1, 1, 1, 2, 3, 4)) for _ in kinds]
         if sum(numbers) > MOST:
             continue
@@ -97,35 +100,26 @@ def imagine(chance: random.Random) -> World:
             return World(chance.choice(sorted(GROUNDS)), tuple(things))
 
 
-_SHAPES = {"ball": (1.0, 1.0), "kite": (0.8, 1.3), "cup": (1.0, 0.9), "boat": (1.3, 1.2)}
+_SHAPES = {"ball": (1.0, 1.0), "kite": (0.8, 1.25), "cup": (1.0, 0.9), "boat": (1.2, 1.2)}
 """Width and height of each kind beside those of a ball."""
-_GAP = 2
-_SIDE = 18
-"""So far from the edge, in pixels, a thing's middle still is clearly on that side."""
+_SMALLEST, _LARGEST = 10.5, 12.5
+"""Width of a ball, pixels; the largest boat just fits into a cell."""
 
 
 def _free_place(chance: random.Random, kind: str, things: list[Thing]) -> tuple[int, int, int, int] | None:
-    size = chance.uniform(12, 16)
+    """A box for a thing, anywhere in a cell where none lies yet; mostly in an outer column."""
+    size = chance.uniform(_SMALLEST, _LARGEST)
     width, height = (round(size * share) for share in _SHAPES[kind])
+    taken = {(thing.box[0] // CELL, thing.box[1] // CELL) for thing in things}
     for _ in range(50):
-        left, top = _left_edge(chance, width), chance.randint(0, SIZE - height)
-        box = left, top, left + width, top + height
-        if all(_are_apart(box, other.box) for other in things):
-            return box
+        # So that there is much to say of sides.
+        column = chance.choice((0, 0, 0, 1, 2, 3, 3, 3))
+        row = chance.randrange(SIZE // CELL)
+        if (column, row) not in taken:
+            left = column * CELL + chance.randint(0, CELL - width)
+            top = row * CELL + chance.randint(0, CELL - height)
+            return left, top, left + width, top + height
     return None
-
-
-def _left_edge(chance: random.Random, width: int) -> int:
-    """Mostly clearly on one side, so that there is much to say of sides."""
-    if chance.random() < 0.2:
-        return chance.randint(0, SIZE - width)
-    from_side = chance.randint(0, _SIDE - width // 2)
-    return from_side if chance.random() < 0.5 else SIZE - width - from_side
-
-
-def _are_apart(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    across = one[2] + _GAP <= other[0] or other[2] + _GAP <= one[0]
-    return across or one[3] + _GAP <= other[1] or other[3] + _GAP <= one[1]
 
 
 def draw(world: World, chance: random.Random) -> Image.Image:

@@ -15,11 +15,11 @@ from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 SUBJECTS = ("counting", "colour", "side")
-_CLEAR = 0.35
+_CLEAR = 1 / 3
 """Of the width: so near to a side a thing's centre is that it is on it."""
 
 # In the words of the programs of datagen that ask so: prompts/coco/phrasings, counting, content and position.
-_WORDINGS = {
+WORDINGS = {
     "counting": (
         "How many {thing}s are in the image?",
         "How many {thing}s can be seen in the image?",
@@ -67,7 +67,7 @@ def ask(shown: Sequence[World], each: int, chance: random.Random) -> list[Questi
             for kind in world.counts():
                 answer = _truth(subject, world, kind)
                 if answer is not None:
-                    text = chance.choice(_WORDINGS[subject]).format(thing=kind)
+                    text = chance.choice(WORDINGS[subject]).format(thing=kind)
                     by_answer.setdefault(answer, []).append(Question(subject, kind, image, text, answer))
         share, more = divmod(each, len(by_answer))
         for index, answer in enumerate(sorted(by_answer)):

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from draw import COLOURS, KINDS, NUMBERS, SIZE, World, worlds
+from draw import CELL, COLOURS, KINDS, NUMBERS, SIZE, Thing, World, worlds
+from evaluate import WORDINGS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPImageProcessorPil,
@@ -30,7 +31,6 @@ from transformers import (
     get_cosine_schedule_with_warmup,
 )
 
-PATCH = 8
 CONTEXT = 1024
 VOCABULARY = 1024
 Text = list[tuple[str, bool]]
@@ -45,15 +45,16 @@ _RAREST = 20
 def pretrain_tower(folder: Path, seed: str, steps: int, batch: int = 16) -> Iterator[tuple[int, float]]:
     """Write a CLIP vision model of `steps * batch` images, none seen twice; yields step and loss."""
     stream = worlds(seed, steps * batch)
+    chance = random.Random(seed)
     runs = _frequent_runs(seed)
     torch.manual_seed(random.Random(seed).getrandbits(31))
     config = CLIPVisionConfig(
         hidden_size=96,
         intermediate_size=192,
-        num_hidden_layers=4,
+        num_hidden_layers=2,
         num_attention_heads=4,
         image_size=SIZE,
-        patch_size=PATCH,
+        patch_size=CELL,
         projection_dim=96,
     )
     tower = CLIPVisionModel(config)
@@ -74,8 +75,8 @@ def pretrain_tower(folder: Path, seed: str, steps: int, batch: int = 16) -> Iter
         images = np.stack([np.asarray(image) for _, image, _ in taken])
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
         labels = torch.zeros(batch, len(runs))
-        for row, (_, _, captions) in enumerate(taken):
-            found = {run for text in captions for run in _runs(text)}
+        for row, (world, _, captions) in enumerate(taken):
+            found = {run for text in (tell(world, chance), *captions) for run in _runs(text)}
             labels[row, [runs[run] for run in found if run in runs]] = 1
         logits = head(tower(pixel_values=(pixels - mean) / deviation).pooler_output)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / batch
@@ -96,24 +97,25 @@ def _place_patches(tower: Any) -> None:
     a language model where it lies.
     """
     embeddings = tower.embeddings.position_embedding.weight
-    side = SIZE // PATCH
+    side = SIZE // CELL
     quarter = embeddings.shape[1] // 4
     frequencies = 1 / 100 ** (torch.arange(quarter) / quarter)
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     angles = [place.flatten()[:, None] * frequencies for place in (rows, columns)]
     waves = torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1)
     with torch.no_grad():
-        embeddings[1:] = 0.5 * waves  # the first is the CLS token's
+        embeddings[1:] = waves  # the first is the CLS token's
 
 
 _NAMING = {*COLOURS, *KINDS, *(f"{kind}s" for kind in KINDS)}
-_SAID_OF_THINGS = {*_NAMING, *NUMBERS, "a", "an", "some"}
+_SAID_OF_THINGS = {*_NAMING, *NUMBERS, *("left", "right", "top", "bottom", "middle"), "a", "an", "some"}
 
 
 def _runs(caption: str) -> set[str]:
-    words = caption.lower().replace(",", "").rstrip(".").split()
+    parts = [part.split() for part in caption.lower().rstrip(".").replace(": ", ", ").split(", ")]
     runs = (
         words[start : start + length]
+        for words in parts
         for length in range(1, _LONGEST_RUN + 1)
         for start in range(len(words) - length + 1)
     )
@@ -123,8 +125,9 @@ def _runs(caption: str) -> set[str]:
 def _frequent_runs(seed: str) -> dict[str, int]:
     """The runs of words that are predicted, each with its number."""
     counts: Counter[str] = Counter()
-    for _, _, captions in worlds(seed, 1000):
-        counts.update({run for text in captions for run in _runs(text)})
+    chance = random.Random(seed)
+    for world, _, captions in worlds(seed, 1000):
+        counts.update({run for text in (tell(world, chance), *captions) for run in _runs(text)})
     frequent = sorted(run for run, count in counts.items() if count >= _RAREST)
     return {run: number for number, run in enumerate(frequent)}
 
@@ -135,13 +138,53 @@ def tell(world: World, chance: random.Random) -> str:
     chance.shuffle(things)
     sentences = []
     for thing in things:
-        left, top, right, bottom = thing.box
-        across = ("left", "middle", "right")[(left + right) * 3 // (2 * SIZE)]
-        down = ("top", "middle", "bottom")[(top + bottom) * 3 // (2 * SIZE)]
-        place = "middle" if across == down else f"{down} {across}"
+        across, down = place(thing)
         # What is said of a thing stands before it: that is where a causal model can gather it.
-        sentences.append(f"{place} {thing.colour} {thing.kind}")
+        sentences.append(f"{down} {across} {thing.colour} {thing.kind}")
     return f"{world.ground}: {', '.join(sentences)}."
+
+
+def as_text(world: World, turns: Sequence[tuple[str, str]], chance: random.Random) -> Text:
+    """A world in words and a conversation about it, in the format `mistral`; the answers are to be learnt."""
+    text: Text = []
+    for index, (question, answer) in enumerate(turns):
+        told = f"<s>[INST] {tell(world, chance)}\n" if index == 0 else "[INST] "
+        question = question.removeprefix("<image>\n")
+        text += [(f"{told}{question} [/INST]", False), (f" {answer}</s>", True)]
+    return text
+
+
+def drill(world: World, chance: random.Random) -> list[tuple[str, str]]:
+    """Questions and short answers about a world: the number, colour and side of each kind that is there."""
+    turns = []
+    for kind, number in world.counts().items():
+        first = world.of(kind)[0]
+        named, verb = (kind, "is") if number == 1 else (f"{kind}s", "are")
+        there = f"There {verb} {NUMBERS[number]} {named} in the image."
+        turns.append((chance.choice(WORDINGS["counting"]).format(thing=kind), there))
+        if number > 1:
+            turns.append((f"What color are the {named}?", f"The {named} are {first.colour}."))
+            continue
+        asked = chance.choice(WORDINGS["colour"]).format(thing=kind)
+        turns.append((asked, f"The {kind} is {first.colour}."))
+        across, down = place(first)
+        if across != "middle":
+            asked = chance.choice(WORDINGS["side"]).format(thing=kind)
+            turns.append((asked, f"The {kind} is on the {across}."))
+        where = "in the middle" if across == down else f"{_DOWN[down]} on the {across}"
+        turns.append((f"Where is the {kind}?", f"The {kind} is {where}."))
+    return chance.sample(turns, len(turns))
+
+
+_DOWN = {"top": "at the top", "middle": "half way up", "bottom": "at the bottom"}
+
+
+def place(thing: Thing) -> tuple[str, str]:
+    """The third of the width, and of the height, in which the middle of a thing lies."""
+    left, top, right, bottom = thing.box
+    across = ("left", "middle", "right")[(left + right) * 3 // (2 * SIZE)]
+    down = ("top", "middle", "bottom")[(top + bottom) * 3 // (2 * SIZE)]
+    return across, down
 
 
 def train_tokenizer(texts: Sequence[str]) -> Any:
@@ -166,7 +209,7 @@ def train_tokenizer(texts: Sequence[str]) -> Any:
 
 
 def pretrain_language_model(
-    folder: Path, texts: Sequence[Text], seed: str, epochs: int, batch: int = 8
+    folder: Path, texts: Sequence[Text], seed: str, batch: int = 32
 ) -> Iterator[tuple[int, int, float]]:
     """Write a Llama trained on the texts, and its tokenizer; yields step, steps and loss."""
     tokenizer = train_tokenizer([piece for text in texts for piece, _ in text])
@@ -177,7 +220,7 @@ def pretrain_language_model(
             hidden_size=128,
             intermediate_size=336,
             num_hidden_layers=3,
-            num_attention_heads=4,
+            num_attention_heads=8,
             max_position_embeddings=CONTEXT,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -185,11 +228,11 @@ def pretrain_language_model(
         )
     )
     encoded = [_encode(text, tokenizer) for text in texts]
-    steps = epochs * -(-len(encoded) // batch)
+    steps = -(-len(encoded) // batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01, betas=(0.9, 0.98))
     schedule = get_cosine_schedule_with_warmup(optimizer, steps // 50, steps)
     chance = random.Random(seed)
-    for step, taken in enumerate(_batches(encoded, epochs, batch, chance), 1):
+    for step, taken in enumerate(_batches(encoded, batch, chance), 1):
         length = max(len(ids) for ids, _ in taken)
         ids = torch.full((len(taken), length), tokenizer.pad_token_id)
         labels = torch.full((len(taken), length), -100)
@@ -218,13 +261,10 @@ def _encode(text: Text, tokenizer: Any) -> tuple[list[int], list[int]]:
     return ids, labels
 
 
-def _batches(
-    encoded: list[Encoded], epochs: int, batch: int, chance: random.Random
-) -> Iterator[list[Encoded]]:
-    """Texts of like length together."""
-    for _ in range(epochs):
-        shuffled = chance.sample(encoded, len(encoded))
-        for start in range(0, len(shuffled), 20 * batch):
-            part = sorted(shuffled[start : start + 20 * batch], key=lambda text: len(text[0]))
-            batches = [part[first : first + batch] for first in range(0, len(part), batch)]
-            yield from chance.sample(batches, len(batches))
+def _batches(encoded: list[Encoded], batch: int, chance: random.Random) -> Iterator[list[Encoded]]:
+    """Texts of like length together, each once."""
+    shuffled = chance.sample(encoded, len(encoded))
+    for start in range(0, len(shuffled), 20 * batch):
+        part = sorted(shuffled[start : start + 20 * batch], key=lambda text: len(text[0]))
+        batches = [part[first : first + batch] for first in range(0, len(part), batch)]
+        yield from chance.sample(batches, len(batches))

@@ -289,6 +289,8 @@ def _candidate(looked: Looked, pack: Pack) -> Candidate:
     else:
         # A text without an image has no other that it could be asked about with.
         image = "\n".join(images) or f"\n{looked.id}"
+    if pack.types[looked.type].may_repeat_questions:
+        image = f"{looked.type}/{image}"
     is_description = bool(pack.types[looked.type].questions)
     return Candidate(
         looked.id,

@@ -36,7 +36,9 @@ class ResponseTypes:
         self.describing = next((each.name for each in pack.types.values() if each.questions), None)
         others = [name for name in self.names if name != self.describing] or self.names
         self.conversing = "conversation" if "conversation" in others else others[0]
-        speculating = (each.name for each in pack.types.values() if each.may_speculate)
+        # An optional type is seldom what somebody else's samples are of.
+        usual = [each for each in pack.types.values() if not each.optional]
+        speculating = (each.name for each in usual if each.may_speculate)
         self.reasoning = next(speculating, self.conversing)
         self._questions = [
             frozenset(normalised(question).split())

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from datagen.checks.claims import Claim, Verdict
+from datagen.checks.declines import one_sided
 from datagen.checks.evidence import Evidence, Region
 from datagen.checks.faults import Fault
 from datagen.checks.forbidden import ForbiddenCheck
@@ -51,6 +52,7 @@ class TypeChecks:
         self._has_format = "format" in names
         self._forbidden = forbidden_check(word_lists) if "forbidden" in names else None
         self._phrases = [phrase_check(name, word_lists) for name in ("refusals", "leaks") if name in names]
+        self._declines = phrase_check("declines", word_lists) if "declines" in names else None
         self._grounding = Grounding(vocabulary, frame) if "grounding" in names else None
         self._has_blind_spots = "blind_spots" in names
         self._reject = frozenset(reject)
@@ -86,17 +88,21 @@ class TypeChecks:
                     if claim.verdict == "unsupported":
                         faults.append(Fault("blind_spot", claim.rule, "question", claim.told))
             checked.append(Checked(faults, claims))
+        if self._declines is not None and (fault := one_sided(turns, self._declines)):
+            for each in checked:
+                each.faults.append(fault)
         return checked
 
 
 def phrase_check(name: str, word_lists: Mapping[str, Sequence[str]]) -> PhraseCheck:
-    """The check by one of the pack's phrase lists: `refusals`, which only an answer can be, or `leaks`.
+    """The check by one of the pack's phrase lists: `leaks`, or `refusals` and `declines`, which only an
+    answer can be.
 
     Raises InputError, naming the list, for a pattern in it that is not a regular expression.
     """
     try:
-        if name == "refusals":
-            return PhraseCheck("refusal", word_lists[name], answers_only=True)
+        if name in ("refusals", "declines"):
+            return PhraseCheck(name.removesuffix("s"), word_lists[name], answers_only=True)
         return PhraseCheck("leak", word_lists[name])
     except InputError as error:
         raise InputError(f"{name}.txt: {error}") from None

@@ -342,6 +342,8 @@ def _absent(mention: Mention, evidence: Evidence, vocabulary: Vocabulary) -> tup
                 return "contradicted", f"caption {caption}"
         if any(thing in evidence.may_be for thing in noun.things):
             return "undecidable", "a caption may mean it"
+        if any(thing in evidence.open_ended for thing in noun.in_order):
+            return "undecidable", "their boxes may be missing"
     elif caption := evidence.words.get(noun.words):
         return "contradicted", f"caption {caption}"
     elif regions:

@@ -52,6 +52,11 @@ _BETWEEN = frozenset(
         "front"
     ).split()
 )
+# Of an area that is marked on a surface. "in" is left out, as it is said of the line itself, too.
+_IN_ZONE = {"inside": True, "within": True, "outside": False, "beyond": False}
+# The share of a box from which it counts as inside, and up to which as outside. What stands on the line,
+# or is seen at an angle over it, is neither.
+_INSIDE, _OUTSIDE = 0.9, 0.1
 _RELATIONS = {
     "above": "above", "below": "below", "beneath": "below", "underneath": "below", "under": "below",
     "atop": "above",
@@ -61,7 +66,7 @@ _RELATIONS = {
 def position_claims(
     reading: Reading, question: Reading | None, evidence: Evidence, vocabulary: Vocabulary, frame: Frame
 ) -> Iterator[Claim]:
-    """Sides of the frame, sides of another object, above and below.
+    """Sides of the frame, sides of another object, above and below, inside and outside of a marked area.
 
     `question` gives a subject to an answer that has none of its own.
     """
@@ -95,6 +100,15 @@ def position_claims(
                 yield from _place(
                     reading, question, first, end, begin, limit, sides, reference, evidence,
                     beyond=_FAR_BEYOND if is_far else _BEYOND, is_of_patient=is_of_patient,
+                )  # fmt: skip
+            elif word in _IN_ZONE:
+                of = at + 1 < limit and words[at + 1] == "of"
+                reference = _mention_at(reading, at + 1 + of, limit)
+                if reference is None or not reference.noun.is_zone or reading.modes[at] != Mode.ASSERTED:
+                    continue
+                yield from _place(
+                    reading, question, at, reference.end, begin, limit,
+                    {"inside" if _IN_ZONE[word] else "outside"}, reference, evidence,
                 )  # fmt: skip
             elif word in _RELATIONS or (word == "on" and words[at + 1 : at + 3] == ["top", "of"]):
                 side = _RELATIONS.get(word, "above")
@@ -338,7 +352,8 @@ def _place(
         else:
             others = evidence.regions(reference.noun)
             if others:
-                verdicts.append(_beside(regions, others, sides, is_contact))
+                so_many = number if reference.noun.is_zone else 1
+                verdicts.append(_beside(regions, others, sides, is_contact, so_many))
             elif sides <= {"left", "right"}:
                 # What it is a side of has no box; most such things (a stall, a room) fill the frame.
                 verdicts.append(_in_frame(regions, sides, _FAR_BEYOND))
@@ -383,7 +398,7 @@ def _in_frame(
 
 
 def _beside(
-    regions: Sequence[Region], others: Sequence[Region], sides: set[str], is_contact: bool
+    regions: Sequence[Region], others: Sequence[Region], sides: set[str], is_contact: bool, number: int = 1
 ) -> tuple[Verdict, str]:
     judged = []
     if "middle" in sides:
@@ -395,7 +410,13 @@ def _beside(
             continue
         exact = loose = True
         for side in sides:
-            if side == "left":
+            if side == "inside":
+                exact &= _share_in(a, b) >= _INSIDE
+                loose &= _share_in(a, b) > _OUTSIDE
+            elif side == "outside":
+                exact &= _share_in(a, b) <= _OUTSIDE
+                loose &= _share_in(a, b) < _INSIDE
+            elif side == "left":
                 exact &= a.x < b.x
                 loose &= a.x <= b.x + _APART
             elif side == "right":
@@ -410,7 +431,15 @@ def _beside(
         judged.append((a, exact, loose))
     if not judged:
         return "undecidable", "the same box"
-    return _verdict(judged)
+    return _verdict(judged, number)
+
+
+def _share_in(a: Region, b: Region) -> float:
+    """How much of a box lies in another."""
+    width = min(a.x2, b.x2) - max(a.x1, b.x1)
+    height = min(a.y2, b.y2) - max(a.y1, b.y1)
+    area = (a.x2 - a.x1) * (a.y2 - a.y1)
+    return width * height / area if width > 0 and height > 0 and area else 0.0
 
 
 def _verdict(judged: Sequence[tuple[Region, bool, bool]], number: int = 1) -> tuple[Verdict, str]:

@@ -18,7 +18,7 @@ from datagen.records import InputError
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NEEDS_CAPTION = "(needs a caption)"
-_SECTIONS = ("names", "groups", "parts", "implied", "scenery", "natural", "roles", "not objects")
+_SECTIONS = ("names", "groups", "parts", "implied", "scenery", "natural", "roles", "zones", "not objects")
 
 
 @dataclass(eq=False)
@@ -38,6 +38,8 @@ class Noun:
     """Names only what belongs to the setting, which annotators often leave unsaid: `ground`."""
     is_role: bool = False
     """A person who need not be in the image: `photographer`."""
+    is_zone: bool = False
+    """An area marked on a surface, inside or outside of which things lie: `reach zone`."""
 
     @cached_property
     def things(self) -> set[str]:
@@ -229,6 +231,11 @@ class Vocabulary:
             at += size
         return found
 
+    @property
+    def things(self) -> set[str]:
+        """Everything that some word names in full."""
+        return {thing for noun in self._nouns.values() for thing in noun.names}
+
     def noun(self, words: str) -> Noun | None:
         """What a singular phrase can stand for."""
         return self._nouns.get(words)
@@ -252,11 +259,12 @@ class Vocabulary:
                     self.modified_heads.add(line[2:].strip().lower())
                 else:
                     not_objects.append(line.lower())
-            elif section in ("scenery", "roles"):
+            elif section in ("scenery", "roles", "zones"):
                 for words in _list(line):
                     noun = self._noun(words)
                     noun.is_scenery |= section == "scenery"
                     noun.is_role |= section == "roles"
+                    noun.is_zone |= section == "zones"
             elif section:
                 key, values = _key_and_values(line, place, may_be_empty=section == "names")
                 keys = _list(key)

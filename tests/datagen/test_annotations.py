@@ -98,7 +98,7 @@ def test_captions_and_boxes_of_an_image_come_together() -> None:
         ImageAnnotation(
             1, "a.jpg", 100, 80, ("A dog.",), (Box(20, "dog", 10.0, 20.0, 30.0, 40.0, True),), ()
         ),
-        ImageAnnotation(2, "sub/b.jpg", 100, 80, (), (), ()),
+        ImageAnnotation(2, "sub/b.jpg", 100, 80, (), (), ("dog",)),
     ]
     assert annotations.image_ids == [1, 2]
     assert len(annotations) == 2
@@ -110,6 +110,26 @@ def test_either_kind_alone_is_enough() -> None:
     captions, instances = write_captions([caption()]), write_instances([box()])
     assert list(read_annotations([captions], [])) == [ImageAnnotation(1, "a.jpg", 100, 80, ("A dog.",), ())]
     assert list(read_annotations([], [instances])) == [ImageAnnotation(1, "a.jpg", 100, 80, (), (THE_BOX,))]
+
+
+def test_an_image_that_no_instances_file_lists_has_unknown_numbers_of_everything() -> None:
+    captions = write_captions([caption(), caption(id=11, image_id=2)], [image(), image(id=2, file_name="b.jpg")])
+    listed, other = read_annotations([captions], [write_instances([box()])])
+    assert isinstance(listed, ImageAnnotation) and isinstance(other, ImageAnnotation)
+    assert (listed.uncounted, other.uncounted) == ((), ("dog",))
+
+
+def test_what_only_a_file_annotates_that_does_not_list_an_image_is_uncounted_there() -> None:
+    dogs = write_instances([box()], path=Path("dogs.json"))
+    both = write_instances(
+        [box(id=30, image_id=2, category_id=4)],
+        [image(id=2, file_name="b.jpg")],
+        [category(), category(id=4, name="cat")],
+        path=Path("both.json"),
+    )
+    first, second = read_annotations([], [dogs, both])
+    assert isinstance(first, ImageAnnotation) and isinstance(second, ImageAnnotation)
+    assert (first.uncounted, second.uncounted) == (("cat",), ())
 
 
 def test_annotations_stand_in_ascending_id_and_at_a_tie_in_file_order() -> None:

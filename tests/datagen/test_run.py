@@ -461,6 +461,11 @@ def test_preview_shows_the_very_messages_that_are_sent(
     assert list(previewed) == list(TYPES)
     assert all(messages in sent for messages in previewed.values())
     assert datagen("preview", *files, "--image-id", "99") == 2
+    assert capsys.readouterr().err == (
+        "error: --image-id 99: no annotation file lists this image; they list 6, with the ids 1, 2, 3 …\n"
+    )
+    assert datagen("preview", *files, "--image-id", "5", "--types", "detail") == 0
+    assert capsys.readouterr().out.startswith("Image 5, 000000000005.jpg\n")
 
 
 def test_a_type_of_ones_own_can_be_previewed_and_a_stray_folder_is_noticed(

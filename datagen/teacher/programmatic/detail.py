@@ -21,7 +21,7 @@ from datagen.teacher.programmatic.words import CATEGORIES, NUMBER_WORDS, Noun, l
 
 WORDS = (76, 108)
 """A description is closed once it has a number of words drawn from this range."""
-FOREIGN, WHOLE, FURTHER, LAST = "foreign_whole", "whole", "further", "closing"
+FOREIGN, WHOLE, FURTHER, ZONES, LAST = "foreign_whole", "whole", "further", "zone_sides", "closing"
 PRONOUNS = {
     **dict.fromkeys(("man", "boy", "guy", "gentleman"), "he"),
     **dict.fromkeys(("woman", "girl", "lady"), "she"),
@@ -170,6 +170,7 @@ def describe(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
         story.tidings.clear()
     while story.tidings and story.tidings[0].introduces and story.length < budget:
         take(FURTHER)
+    take(ZONES)
     for name in teller.pick(PLANS):
         if story.length < budget:
             take(name)

@@ -99,6 +99,8 @@ class Pair:
     second_is: frozenset[str]
     near: bool
     """Whether the two have to be near each other."""
+    without: frozenset[str]
+    """Categories with which it says nothing."""
     questions: Entries
     inferences: tuple[tuple[Entry, Entry], ...]
     """What is true of such things, each with what follows from it."""
@@ -118,6 +120,26 @@ class Theme:
     points: Entries
 
 
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """An area that is marked on a surface, and what follows from being inside or outside of it."""
+
+    path: str
+    zone: str
+    """Its category in the annotations."""
+    leave_out: frozenset[str]
+    """Categories that are not spoken of as lying in it, such as the arm that reaches into it."""
+    without: frozenset[str]
+    """Categories with which nothing is said of what follows."""
+    questions: Entries
+    inside: Entries
+    """Clauses about what lies in it, in the slot <inside>."""
+    outside: Entries
+    """The same with <outside>."""
+    limits: Entries
+    """Clauses: what lying inside or outside does not tell."""
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """All that a pack knows; nothing if it brings no knowledge.toml."""
@@ -129,6 +151,7 @@ class Knowledge:
     """By category."""
     pairs: tuple[Pair, ...] = ()
     themes: tuple[Theme, ...] = ()
+    zones: tuple[Zone, ...] = ()
 
     def places_in(self, tokens: Sequence[str]) -> set[str]:
         """The places that a caption of these tokens names; of phrases that overlap, the longest counts."""
@@ -202,7 +225,7 @@ def _read(text: str) -> Knowledge:
         file = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{FILE}: not valid TOML: {error}") from None
-    tables = _Table("", file, ("places", "traits", "things", "pair", "theme"))
+    tables = _Table("", file, ("places", "traits", "things", "pair", "theme", "zone"))
     places = {
         key: _place(key, _Table(f"places.{key}", value, _PLACE)) for key, value in tables.tables("places")
     }
@@ -219,14 +242,16 @@ def _read(text: str) -> Knowledge:
         tuple(
             _theme(_Table(f"theme.{number}", value, _THEME), names) for number, value in tables.rows("theme")
         ),
+        tuple(_zone(_Table(f"zone.{number}", value, _ZONE), names) for number, value in tables.rows("zone")),
     )
 
 
 _PLACE = ("say", "words", "indoors", "for")
 _LISTS = ("uses", "risks", "care", "needs", "reasons")
 _ABOUT = ("places", *_LISTS, "against", "goes_with", "traits", "serves", "parts")
-_PAIR = ("name", "first", "first_is", "second", "second_is", "near", "questions", "because", "so")
+_PAIR = ("name", "first", "first_is", "second", "second_is", "near", "without", "questions", "because", "so")
 _THEME = ("name", "any", "all", "without", "words", "questions", "suggests", "points")
+_ZONE = ("name", "zone", "leave_out", "without", "questions", "inside", "outside", "limits")
 
 
 class _Names(NamedTuple):
@@ -413,6 +438,7 @@ def _pair(table: _Table, names: _Names) -> Pair:
         table.name("second", names.traits, "trait"),
         frozenset(table.names("second_is", names.categories, "category")),
         bool(table.flag("near")),
+        frozenset(table.names("without", names.categories, "category")),
         table.entries("questions", _THE_TWO, least=1),
         tuple(zip(because, so, strict=True)),
     )
@@ -433,4 +459,20 @@ def _theme(table: _Table, names: _Names) -> Theme:
         table.entries("questions", least=1),
         table.entries("suggests", _THINGS, least=1),
         table.entries("points", least=1),
+    )
+
+
+def _zone(table: _Table, names: _Names) -> Zone:
+    zone = table.name("zone", names.categories, "category")
+    if zone is None:
+        raise _wrong(table.at("zone"), "missing")
+    return Zone(
+        table.where,
+        zone,
+        frozenset(table.names("leave_out", names.categories, "category")),
+        frozenset(table.names("without", names.categories, "category")),
+        table.entries("questions", least=1),
+        table.entries("inside", frozenset({"inside"}), least=1),
+        table.entries("outside", frozenset({"outside"}), least=1),
+        table.entries("limits", least=1),
     )

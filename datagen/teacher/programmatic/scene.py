@@ -154,6 +154,10 @@ _BEFORE_ARTICLE = _WORDS["before_article"]
 _MAY_BEGIN_NOUN = _ONE | _SEVERAL | _ODD | _STOPS | _WORDS["may_begin_noun"]
 _SAME_PLURAL = frozenset(("sheep", "cow"))
 _STILL, _PLACING = _WORDS["still"], _WORDS["place_prepositions"]
+_MACHINES = _phrases("machines")
+_MACHINE_DOING = _DOING | _WORDS["machine_doing"]
+# "arm" is none of the names, "robot arm" is.
+_LAST_OF_MACHINES = frozenset(name.split()[-1] for name in _PAIRS if _NAMES[name].kind in _MACHINES)
 _MOVING_KINDS = _LIVING_KINDS | _phrases("vehicles")
 _EXACT, _ELSEWHERE = _WORDS["exact"], _WORDS["elsewhere"]
 _POSTURES = frozenset(("sitting", "standing", "lying"))
@@ -201,6 +205,12 @@ _PLAIN = re.compile(r"[a-zA-Z0-9' -]+")
 
 def _is_ing_form(token: str) -> bool:
     return token.endswith("ing") and len(token) > 4 and token not in _ING_NOUNS
+
+
+def is_machine(head: str) -> bool:
+    """Whether it handles things as people do: "robot arm", "grippers"."""
+    name = _NAMES.get(head)
+    return name is not None and name.kind in _MACHINES
 
 
 # What one caption says
@@ -332,7 +342,8 @@ def _read(sentence: Sentence) -> _Reading:
     mentions = [
         mention
         for position, token in enumerate(tokens)
-        if token in _NAMES and (mention := _mention(tokens, position)) is not None
+        if (token in _NAMES or token in _LAST_OF_MACHINES)
+        and (mention := _mention(tokens, position)) is not None
     ]
     if "'s" in body:
         mentions += _owners(tokens)
@@ -382,7 +393,9 @@ def _mention(tokens: list[str], last: int) -> _Mention | None:
     noun, first = tokens[last], last
     if noun in _LAST_OF_PAIRS and last and (pair := f"{tokens[last - 1]} {noun}") in _PAIRS:
         noun, first = pair, last - 1
-    name = _NAMES[noun]
+    name = _NAMES.get(noun)
+    if name is None:
+        return None
     is_cut_off = last + 1 < len(tokens) and not _may_follow(tokens[last + 1], name.is_plural)
     if is_cut_off and (not name.is_person or _names_person_soon(tokens, last + 1)):
         return None
@@ -565,7 +578,8 @@ def _verb_at(token: str, subject: _Mention, has_be: bool) -> str:
     verb = token
     if not has_be:
         verb = (_SEVERAL_AFTER if subject.is_plural else _ONE_AFTER).get(token, token)
-    return verb if verb in (_DOING if is_alive else _THING_DOING) else ""
+    may_do = _DOING if is_alive else _MACHINE_DOING if subject.name.kind in _MACHINES else _THING_DOING
+    return verb if verb in may_do else ""
 
 
 def _kind_at(tokens: list[str], at: int, subject: _Mention) -> ToldKind | None:

@@ -9,10 +9,11 @@ from importlib import resources
 import msgspec
 
 from datagen.records import CategoryStatistics, InputError, ReplyForm, TeacherReply, TeacherRequest, Turn
-from datagen.teacher.programmatic.conversation import Written, converse
+from datagen.teacher.programmatic.conversation import converse
 from datagen.teacher.programmatic.detail import describe
+from datagen.teacher.programmatic.dialogues import Part, dialogue, read_dialogues
 from datagen.teacher.programmatic.facts import Facts, facts_of
-from datagen.teacher.programmatic.knowledge import read_knowledge
+from datagen.teacher.programmatic.knowledge import Knowledge, read_knowledge
 from datagen.teacher.programmatic.reasoning import reason
 from datagen.teacher.programmatic.registry import Program, all_programs
 from datagen.teacher.programmatic.voice import Voice, read_phrasings
@@ -36,16 +37,23 @@ PROGRAMS_VERSION = f"{CODE_VERSION}-{_digest_of_text_files()}"
 SHORTEST_DESCRIPTION = 15
 """Words. "The image contains two toilets." is true and no detailed description."""
 
+ZONE_FAMILY = "zone"
+"""Of the programs that only packs can use whose knowledge has a [[zone]]."""
 OF_NOUNS = "finding_check"
 """The program that only packs with a nouns.toml can use."""
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
+"""Those with programs of their own; others are written from their dialogues.toml, if they have one."""
 
 
-def weights_of(settings: ProgramsToml) -> dict[Program, float]:
-    """Every program with its weight in a pack.
+def weights_of(settings: ProgramsToml, files: Mapping[str, str] | None = None) -> dict[Program, float]:
+    """Every program that a pack of these files can use, with its weight in it.
 
-    Raises InputError where the pack names a program that there is not.
+    Raises InputError where the pack names a program that there is not, or for knowledge that cannot be read.
     """
+    return _weights_of(settings, read_knowledge(files or {}))
+
+
+def _weights_of(settings: ProgramsToml, knowledge: Knowledge) -> dict[Program, float]:
     programs = all_programs()
     for name in settings.weights:
         if name not in programs:
@@ -53,7 +61,13 @@ def weights_of(settings: ProgramsToml) -> dict[Program, float]:
                 f"pack.toml: [programs.weights] {name}: no such program: "
                 "`python -m datagen programs` lists all"
             )
-    return {program: settings.weights.get(name, program.weight) for name, program in programs.items()}
+    return {
+        program: settings.weights.get(name, program.weight)
+        for name, program in programs.items()
+        # Left out whole, and not with a weight of 0, for which a number would be drawn: packs without zones
+        # are to say what they would say if there were no such programs.
+        if program.family != ZONE_FAMILY or knowledge.zones
+    }
 
 
 class ProgrammaticTeacher:
@@ -69,7 +83,8 @@ class ProgrammaticTeacher:
         self.reads_messages = False
         self.endpoint: str | None = None
         self._margins = settings.margins
-        weights = weights_of(settings)
+        self._knowledge = read_knowledge(files)
+        weights = _weights_of(settings, self._knowledge)
         self._nouns = read_nouns(files)
         if not self._nouns:
             # Left out whole, and not with a weight of 0, for which a number would be drawn: packs without
@@ -85,15 +100,16 @@ class ProgrammaticTeacher:
             for response_type in RESPONSE_TYPES
         }
         self._phrasings = read_phrasings(files)
-        self._knowledge = read_knowledge(files)
-        # The three types of an image are asked one after another: its facts are worth keeping that long.
+        self._dialogues = read_dialogues(files)
+        self._all_weights = weights
+        # The types of an image are asked one after another: its facts are worth keeping that long.
         self._last: tuple[TeacherRequest, Facts] | None = None
         self._statistics: tuple[CategoryStatistics, str] | None = None
 
     def cannot_answer(self, request: TeacherRequest) -> str | None:
         """Why there is nothing to ask, or None. Where it is None, `ask` has an answer."""
         response_type = request.unit.response_type
-        if response_type not in RESPONSE_TYPES:
+        if response_type not in RESPONSE_TYPES and response_type not in self._dialogues:
             return "type_not_written"
         return _shortcoming(response_type, self._written(request)[0])
 
@@ -131,7 +147,7 @@ class ProgrammaticTeacher:
             self._statistics = (statistics, sha256(msgspec.json.encode(statistics)).hexdigest())
         return self._statistics[1]
 
-    def _written(self, request: TeacherRequest) -> tuple[list[list[Written]], dict[str, int]]:
+    def _written(self, request: TeacherRequest) -> tuple[list[list[Part]], dict[str, int]]:
         """The turns of one sample, each in its parts, and what was left unsaid.
 
         A part is a whole turn or, of a paragraph, a sentence. Empty where there is nothing to say.
@@ -141,16 +157,26 @@ class ProgrammaticTeacher:
         origin = f"{request.seed}/{unit.image_id}/{unit.response_type}/{unit.sample_index}"
         voice = Voice(self._phrasings, origin)
         voice.unsaid.update(facts.unsaid)
-        weights = self._weights[unit.response_type]
-        if unit.response_type == "conversation":
+        dialogues = self._dialogues.get(unit.response_type)
+        if dialogues is not None:
+            captions = request.annotation.captions
+            parts = dialogue(dialogues, facts, captions, voice, self._all_weights)
+            turns = [[part] for part in parts]
+        else:
+            turns = self._programmed(unit.response_type, facts, voice)
+        return turns, {reason: number for reason, number in sorted(voice.unsaid.items()) if number}
+
+    def _programmed(self, response_type: str, facts: Facts, voice: Voice) -> list[list[Part]]:
+        weights = self._weights[response_type]
+        if response_type == "conversation":
             turns = [[written] for written in converse(facts, voice, weights)]
-        elif unit.response_type == "detail":
-            parts = describe(facts, voice, weights)
-            turns = [parts] if parts else []
+        elif response_type == "detail":
+            written = describe(facts, voice, weights)
+            turns = [written] if written else []
         else:
             reasoned = reason(facts, voice, weights)
             turns = [[reasoned]] if reasoned is not None else []
-        return turns, {reason: number for reason, number in sorted(voice.unsaid.items()) if number}
+        return [[(program.name, said, phrasings) for program, said, phrasings in parts] for parts in turns]
 
     def _facts(self, request: TeacherRequest) -> Facts:
         last = self._last[0] if self._last is not None else None
@@ -174,29 +200,29 @@ class ProgrammaticTeacher:
         return self._last[1]
 
 
-def as_turn(parts: list[Written]) -> Turn:
+def as_turn(parts: list[Part]) -> Turn:
     """The question of the first part and the answers of all."""
     answer = " ".join(capital(said.answer) for _, said, _ in parts)
     return Turn(capital(parts[0][1].question), answer)
 
 
-def _evidence_of(parts: list[Written]) -> dict[str, object]:
+def _evidence_of(parts: list[Part]) -> dict[str, object]:
     return {
         "parts": [
             {
-                "program": program.name,
+                "program": name,
                 "phrasings": phrasings,
                 "boxes": said.boxes,
                 "captions": said.captions,
                 "facts": said.facts,
                 "answer": said.brief,
             }
-            for program, said, phrasings in parts
+            for name, said, phrasings in parts
         ]
     }
 
 
-def _shortcoming(response_type: str, turns: list[list[Written]]) -> str | None:
+def _shortcoming(response_type: str, turns: list[list[Part]]) -> str | None:
     """Why these turns are no sample, if they are none."""
     if not turns:
         return "nothing_to_say"

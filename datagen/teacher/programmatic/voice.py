@@ -98,6 +98,17 @@ def slots_of(phrasing: Phrasing) -> frozenset[str]:
 
 
 Phrasings = Mapping[str, tuple[Phrasing, ...]]
+Parts = Mapping[str, "_Choice | _Name"]
+
+
+def read_parts(files: Mapping[str, str]) -> Parts:
+    """The parts among a pack's files, for wordings that stand elsewhere. Raises InputError as below."""
+    return _parts(files.get(_PARTS, ""))[0]
+
+
+def with_part(name: str, wordings: Sequence[str], parts: Parts) -> Parts:
+    """The parts and another one, which may use them. Raises ValueError for a wording that is none."""
+    return {**parts, name: _choice([compiled(text, parts) for text in wordings])}
 
 
 def read_phrasings(files: Mapping[str, str]) -> Phrasings:
@@ -110,18 +121,8 @@ def read_phrasings(files: Mapping[str, str]) -> Phrasings:
 
 @lru_cache(maxsize=8)
 def _read(files: tuple[tuple[str, str], ...]) -> Phrasings:
-    tables = {path: _table(path, text) for path, text in files}
-    parts: dict[str, _Choice | _Name] = {}
-    names: tuple[Phrasing, ...] = (("image",),)
-    for name, wordings in tables.pop(_PARTS, {}).items():
-        # A part may use those above it, so that none can hold itself.
-        read = _compiled(f"{_PARTS}: {name}", wordings, parts)
-        if name == _IMAGE:
-            if not all(len(each) == 1 and isinstance(each[0], str) for each in read):
-                raise InputError(f"{_PARTS}: {name}: must be plain words, as it is drawn once for a sample")
-            parts[name], names = _Name(), read
-        else:
-            parts[name] = _choice(read)
+    tables = {path: _table(path, text) for path, text in files if path != _PARTS}
+    parts, names = _parts(dict(files).get(_PARTS, ""))
     return {_NAMES: names} | {
         f"{path.removeprefix(f'{FOLDER}/').removesuffix('.toml')}.{key}": _compiled(
             f"{path}: {key}", wordings, parts
@@ -131,6 +132,23 @@ def _read(files: tuple[tuple[str, str], ...]) -> Phrasings:
     }
 
 
+@lru_cache(maxsize=8)
+def _parts(text: str) -> tuple[Parts, tuple[Phrasing, ...]]:
+    """The parts by name, and what the image may be called."""
+    parts: dict[str, _Choice | _Name] = {}
+    names: tuple[Phrasing, ...] = (("image",),)
+    for name, wordings in _table(_PARTS, text).items():
+        # A part may use those above it, so that none can hold itself.
+        read = _compiled(f"{_PARTS}: {name}", wordings, parts)
+        if name == _IMAGE:
+            if not all(len(each) == 1 and isinstance(each[0], str) for each in read):
+                raise InputError(f"{_PARTS}: {name}: must be plain words, as it is drawn once for a sample")
+            parts[name], names = _Name(), read
+        else:
+            parts[name] = _choice(read)
+    return parts, names
+
+
 def _table(path: str, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
@@ -138,7 +156,7 @@ def _table(path: str, text: str) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML: {error}") from None
 
 
-def _compiled(where: str, wordings: Any, parts: Mapping[str, _Choice | _Name]) -> tuple[Phrasing, ...]:
+def _compiled(where: str, wordings: Any, parts: Parts) -> tuple[Phrasing, ...]:
     if not isinstance(wordings, list) or not wordings or not all(isinstance(each, str) for each in wordings):
         raise InputError(f"{where}: must be a list of wordings, at least one")
     try:

@@ -261,6 +261,15 @@ def test_a_crowd_leaves_the_number_open_upwards() -> None:
     ]
 
 
+def test_nothing_is_known_to_be_absent_of_which_a_box_may_be_missing() -> None:
+    assert of_kind("absence", claims("There are no dogs.", known([], [("cat", LEFT)]))) == [
+        ("no dogs", "supported", "no box and no caption")
+    ]
+    assert of_kind("absence", claims("There are no dogs.", known([], [("cat", LEFT)], uncounted=["dog"]))) == [
+        ("no dogs", "undecidable", "their boxes may be missing")
+    ]
+
+
 def test_many_are_counted_only_where_the_image_is_spoken_of() -> None:
     one = known([], [("person", LEFT)])
     assert of_kind("count", claims("Many people like it where there is something green.", one)) == []

@@ -578,6 +578,9 @@ class Facts:
         said = tokens(image.captions[n - 1]) if n > 0 else []
         return all(_occurs(word, said) for word in content(f"{head.removeprefix('scene')} {words}"))
 
+    def _word(self, image: Image, n: int, words: str) -> bool:
+        return n > 0 and f" {words} " in f" {' '.join(tokens(image.captions[n - 1]))} "
+
     def _knows(self, image: Image, path: str) -> bool:
         return self.entry(path) is not None
 
@@ -797,7 +800,7 @@ class Reader:
                     # Where all of a category are spoken of, none is pointed at.
                     if box.crowd or (tiny and not any(f[:2] == ["count", box.category] for f in part.facts)):
                         self.report.problems.append(f"{where}: {fact} points at a tiny box or a crowd")
-            if fact[0] in ("caption", "told") and fact[1] not in part.captions:
+            if fact[0] in ("caption", "told", "word") and fact[1] not in part.captions:
                 self.report.problems.append(f"{where}: {fact} names a caption that is not listed")
 
     def turn(

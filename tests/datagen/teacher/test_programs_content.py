@@ -226,3 +226,36 @@ def test_nothing_odd_breaks_a_sentence(name: str, frame: Frame) -> None:
                 assert not re.search(
                     r"\b(caption|box|label|annotation|mention|description)", each.question + each.answer
                 )
+
+
+def test_a_thing_of_another_category_than_cocos_is_not_named_beside_itself() -> None:
+    mug = image(
+        ("A white mug on a table.", "A white mug beside a robot arm."),
+        (box("mug", 30, 30, 10, 10), box("robot arm", 60, 5, 20, 40)),
+    )
+    turns = all_said("color", mug)
+    assert turns
+    for each in turns:
+        assert each.facts[0] == ("told", 1, "attribute", "mug", "white")
+        assert " a mug" not in each.answer.lower()
+        assert each.boxes == (1,)
+
+
+def test_machines_are_asked_about_like_people_and_arms_of_people_are_none() -> None:
+    arm = image(
+        ("A robot arm is sorting mugs into a bin.", "A robot arm holds a red mug.", "A robot arm and a mug."),
+        (box("robot arm", 60, 5, 20, 40), box("mug", 30, 30, 10, 10)),
+    )
+    for each in all_said("doing", arm):
+        assert (
+            "is the robot arm doing" in each.question
+            or "the robot arm is doing" in each.question
+            or ("the robot arm be seen doing" in each.question)
+        )
+        assert "the robot arm" in each.answer.lower()
+        assert "sorting mugs into a bin" in each.answer
+    assert {each.facts[0][1:] for each in all_said("holding", arm)} == {
+        (2, "holding", "robot arm", "a red mug")
+    }
+    person = image(("His arm is holding a red mug.", "A red mug and an arm."), (box("mug", 30, 30, 10, 10),))
+    assert all_said("holding", person) == []

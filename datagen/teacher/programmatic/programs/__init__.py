@@ -11,6 +11,7 @@ from datagen.teacher.programmatic.programs import (
     referring,
     relations,
     reports,
+    zones,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "referring",
     "relations",
     "reports",
+    "zones",
 ]

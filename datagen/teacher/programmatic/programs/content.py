@@ -10,7 +10,7 @@ from datagen.teacher.programmatic.captions import Sentence, is_near_copy, not_to
 from datagen.teacher.programmatic.facts import Facts, Kind
 from datagen.teacher.programmatic.pieces import place_of, shown
 from datagen.teacher.programmatic.registry import IDLE, Fact, Said, program
-from datagen.teacher.programmatic.scene import SCENE, Told, ToldKind, agreeing
+from datagen.teacher.programmatic.scene import SCENE, Told, ToldKind, agreeing, is_machine
 from datagen.teacher.programmatic.voice import Voice
 from datagen.teacher.programmatic.words import (
     ALIKE,
@@ -335,18 +335,27 @@ def _category(told: Told) -> str:
     return _CATEGORY_OF.get(told.head, told.head)
 
 
+def _kind(told: Told, facts: Facts) -> Kind | None:
+    """What boxes have of the thing: first by its own word, as a mug is a cup only where no mug is boxed."""
+    for kind in facts.kinds:
+        if told.head in (kind.noun.singular, kind.noun.plural):
+            return kind
+    return facts.kind(_category(told))
+
+
 def _topic(told: Told) -> str:
     return f"{told.kind} {_category(told)}"
 
 
-def _is_living(told: Told) -> bool:
+def _acts(told: Told) -> bool:
+    """Whether it is somebody, an animal or a machine, of which one asks what it does and holds."""
     category = CATEGORIES.get(_category(told))
-    return category is not None and category.noun.group in _LIVING
+    return is_machine(told.head) or (category is not None and category.noun.group in _LIVING)
 
 
 def _is_certain(told: Told, facts: Facts, voice: Voice) -> bool:
     """Whether "the man" or "the dogs" can mean only one man, only these dogs."""
-    kind = facts.kind(_category(told))
+    kind = _kind(told, facts)
     if kind is None:
         # A pitcher where nobody is boxed may be a jug.
         is_certain = _category(told) != PERSON or not facts.kinds
@@ -411,7 +420,7 @@ def _more(told: Told, facts: Facts, voice: Voice) -> _More:
             text = voice.say(f"content.more_{key}", words=other.words, **slots)
             tells = frozenset((_topic(other),))
             return _More(text, (_fact(other, facts),), (), _numbers(other, facts), tells)
-    kind = facts.kind(_category(told))
+    kind = _kind(told, facts)
     single = kind.single if kind is not None and not told.is_plural else None
     if kind is not None and single is not None and voice.chance(0.5):
         place = place_of(single, facts.frame, voice)
@@ -467,7 +476,7 @@ def _answered(
         return IDLE
     more = _more(told, facts, voice)
     slots = _slots(told) | others
-    kind = facts.kind(_category(told))
+    kind = _kind(told, facts)
     is_meant = kind is not None and (told.is_plural or kind.count == 1)
     boxes = kind.boxes if kind is not None and is_meant else ()
     return Said(
@@ -484,10 +493,10 @@ def _answered(
 
 @program("conversation", "doing", weight=2.0)
 def doing(facts: Facts, voice: Voice) -> Iterator[Said]:
-    """What somebody or some animal is doing, as captions tell."""
+    """What somebody, some animal or machine is doing, as captions tell."""
     for told in _tellings(facts, voice, "doing"):
-        if _is_living(told):
-            is_still = told.verb in _STATIC_VERBS
+        if _acts(told):
+            is_still = told.verb in _STATIC_VERBS or is_machine(told.head)
             question = "doing_question" if is_still or voice.chance(0.5) else "busy_question"
             asks = (_topic(told), f"action {told.verb}")
             yield _answered(
@@ -512,9 +521,9 @@ def wearing(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 @program("conversation", "doing")
 def holding(facts: Facts, voice: Voice) -> Iterator[Said]:
-    """What somebody is holding, as captions tell."""
+    """What somebody or some machine is holding, as captions tell."""
     for told in _tellings(facts, voice, "holding"):
-        if _is_living(told):
+        if _acts(told):
             yield _answered(
                 told,
                 facts,

@@ -58,7 +58,7 @@ FACT_OF: dict[Direction, str] = {"left": "left_of", "right": "right_of", "above"
 Tell = Callable[[Facts, Teller], Iterator[Said]]
 
 
-def _sentences(family: str, weight: float = 1.0) -> Callable[[Tell], Write]:
+def sentences(family: str, weight: float = 1.0) -> Callable[[Tell], Write]:
     """Registers a generator of sentences, each of which looks at what those before it have told."""
 
     def register(tell: Tell) -> Write:
@@ -150,14 +150,14 @@ def _place_words(key: str, facts: Facts, teller: Teller, whole: bool = True) -> 
 # The whole
 
 
-@_sentences("whole")
+@sentences("whole")
 def foreign_whole(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Captions that are not in English, word for word."""
     for number, text in teller.shuffled(facts.foreign)[:3]:
         yield Said(answer=text, facts=(("caption", number),), captions=(number,))
 
 
-@_sentences("whole")
+@sentences("whole")
 def whole(facts: Facts, teller: Teller) -> Iterator[Said]:
     """What the image shows as a whole, by a caption or, without one, by what is in it."""
     teller.story.shape = "opening"
@@ -277,7 +277,7 @@ def _tidings(index: int, facts: Facts, teller: Teller) -> Iterator[Tiding]:
                 break
 
 
-@_sentences("captions")
+@sentences("captions")
 def further(facts: Facts, teller: Teller) -> Iterator[Said]:
     """What other captions add to the first."""
     story = teller.story
@@ -428,7 +428,7 @@ def _list_of(amounts: Sequence[_Amount], key: str, teller: Teller) -> Said:
     )
 
 
-@_sentences("number")
+@sentences("number")
 def inventory(facts: Facts, teller: Teller) -> Iterator[Said]:
     """What there is that was not named before, and the numbers of what was."""
     is_first = True
@@ -458,7 +458,7 @@ def inventory(facts: Facts, teller: Teller) -> Iterator[Said]:
 # Where single things are
 
 
-@_sentences("place")
+@sentences("place")
 def placements(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Where the things are that are the only ones of their category, those in one place together."""
     leftmost_first = teller.chance(0.4)
@@ -535,7 +535,7 @@ def _aside(
     return None
 
 
-@_sentences("place")
+@sentences("place")
 def sweep(facts: Facts, teller: Teller) -> Iterator[Said]:
     """The things that follow one another from left to right, or from top to bottom."""
     if facts.frame == "radiograph":
@@ -575,7 +575,7 @@ def _centre(thing: Thing, axis: Axis) -> float:
 # How several of a category are placed
 
 
-@_sentences("place")
+@sentences("place")
 def arrangement(facts: Facts, teller: Teller) -> Iterator[Said]:
     """How several things of one category are placed."""
     several = [kind for kind in facts.kinds if _can_be_arranged(kind)]
@@ -820,7 +820,7 @@ def _where(kind: Kind, chosen: Sequence[Thing], facts: Facts, teller: Teller) ->
 # How much room things take up
 
 
-@_sentences("extent", weight=0.5)
+@sentences("extent", weight=0.5)
 def extents(facts: Facts, teller: Teller) -> Iterator[Said]:
     """How much of the image, its width or its height something takes up."""
     told = 0
@@ -889,7 +889,7 @@ def _shares(thing: Thing) -> dict[str, float]:
     return sides
 
 
-@_sentences("extent", weight=0.3)
+@sentences("extent", weight=0.3)
 def comparisons(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Which of two things takes up more room in the image."""
     singles = [each for each in facts.singles[:MOST_RELATED] if _is_known(teller, each[0])]
@@ -969,7 +969,7 @@ def _pair(first: Thing, second: Thing) -> str:
     return f"relation {low} {high}"
 
 
-@_sentences("relation")
+@sentences("relation")
 def surroundings(facts: Facts, teller: Teller) -> Iterator[Said]:
     """A main thing, and what is beside it."""
     singles = facts.singles[:MOST_RELATED]
@@ -987,7 +987,7 @@ def surroundings(facts: Facts, teller: Teller) -> Iterator[Said]:
                 break
 
 
-@_sentences("relation")
+@sentences("relation")
 def relations(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Where one thing is, seen from another, or that the two are close together."""
     told = 0
@@ -1052,7 +1052,7 @@ def _beside(main: Single, other: Single, way: Direction, fact: Fact, facts: Fact
     )
 
 
-@_sentences("relation")
+@sentences("relation")
 def in_between(facts: Facts, teller: Teller) -> Iterator[Said]:
     """What is between two other things, side by side with both."""
     row = sorted(facts.singles[:MOST_RELATED], key=lambda each: each[1].x)
@@ -1083,7 +1083,7 @@ def in_between(facts: Facts, teller: Teller) -> Iterator[Said]:
         return
 
 
-@_sentences("relation", weight=0.6)
+@sentences("relation", weight=0.6)
 def all_beside(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Where all of several things are, seen from one other thing."""
     for kind in facts.kinds:
@@ -1124,7 +1124,7 @@ def all_beside(facts: Facts, teller: Teller) -> Iterator[Said]:
             break
 
 
-@_sentences("relation", weight=0.6)
+@sentences("relation", weight=0.6)
 def one_beside(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Where one of several things is, seen from one other thing."""
     for kind in facts.kinds:
@@ -1169,7 +1169,7 @@ def _way_of_all(kind: Kind, thing: Thing, facts: Facts) -> Direction | None:
 # The end
 
 
-@_sentences("captions")
+@sentences("captions")
 def closing(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Where little has been said, another caption for the whole."""
     for caption in _repeatable(facts, teller):

@@ -1082,8 +1082,11 @@ def pair_rules(facts: Facts, voice: Voice) -> Iterator[Said]:
             pairs_of = facts.knowledge.pairs_of
             for place in sorted(pairs_of[first.category][0] & pairs_of[second.category][1]):
                 fitting.setdefault(place, []).append((first, second))
+    present = {clue.category for clue in clues_in(facts)}
     for place in voice.shuffled(fitting):
         pair = facts.knowledge.pairs[place]
+        if not pair.without.isdisjoint(present):
+            continue
         for first, second in voice.shuffled(fitting[place]):
             if not pair.near or near_in(first, second) is not None:
                 yield _pair_rules(facts, voice, pair, first, second)

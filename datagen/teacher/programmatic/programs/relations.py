@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations, islice
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from datagen.teacher.programmatic.facts import OPPOSITE, Direction, Facts, Thing
 from datagen.teacher.programmatic.pieces import place_of, relation_words
@@ -13,6 +13,7 @@ from datagen.teacher.programmatic.registry import Fact, Said, program
 from datagen.teacher.programmatic.voice import Voice
 from datagen.teacher.programmatic.words import Noun, listed
 
+T = TypeVar("T")
 Axis = Literal["across", "down"]
 
 MOST_SINGLES = 12
@@ -408,7 +409,7 @@ def between(facts: Facts, voice: Voice) -> Iterator[Said]:
 # How much of the image two things share
 
 
-def _shared(first: Thing, second: Thing) -> float:
+def shared(first: Thing, second: Thing) -> float:
     """The area that both boxes cover."""
     width = min(first.right, second.right) - max(first.left, second.left)
     height = min(first.bottom, second.bottom) - max(first.top, second.top)
@@ -423,7 +424,7 @@ GAP = 0.02
 """Of the width or height: what has to lie between two boxes that are said to be apart."""
 
 
-def _is_disjoint(first: Thing, second: Thing) -> bool:
+def is_disjoint(first: Thing, second: Thing) -> bool:
     across = max(first.left, second.left) - min(first.right, second.right)
     down = max(first.top, second.top) - min(first.bottom, second.bottom)
     return across >= GAP or down >= GAP
@@ -435,13 +436,13 @@ def overlap(facts: Facts, voice: Voice) -> Iterator[Said]:
     yes: list[tuple[Single, Single]] = []
     no: list[tuple[Single, Single]] = []
     for first, second in voice.shuffled(combinations(facts.singles[:MOST_SINGLES], 2)):
-        if _shared(first[1], second[1]) >= OVERLAPPING * min(first[1].area, second[1].area):
+        if shared(first[1], second[1]) >= OVERLAPPING * min(first[1].area, second[1].area):
             yes.append((first, second))
-        elif _is_disjoint(first[1], second[1]):
+        elif is_disjoint(first[1], second[1]):
             no.append((first, second))
         else:
             voice.unsaid["near_tie"] += 1
-    for is_yes, pair in _by_coin(yes, no, voice):
+    for is_yes, pair in by_coin(yes, no, voice):
         first, second = pair if voice.chance(0.5) else pair[::-1]
         fact = "overlapping" if is_yes else "disjoint"
         yield _of_extents("overlap", fact, first, second, facts, voice)
@@ -456,18 +457,16 @@ def containment(facts: Facts, voice: Voice) -> Iterator[Said]:
         small, large = (first, second) if first[1].area < second[1].area else (second, first)
         if large[1].area < small[1].area * facts.margins.larger:
             continue
-        if _shared(small[1], large[1]) >= INSIDE * small[1].area:
+        if shared(small[1], large[1]) >= INSIDE * small[1].area:
             yes.append((small, large))
-        elif _is_disjoint(small[1], large[1]):
+        elif is_disjoint(small[1], large[1]):
             no.append((small, large))
-    for is_yes, (small, large) in _by_coin(yes, no, voice):
+    for is_yes, (small, large) in by_coin(yes, no, voice):
         fact = "inside" if is_yes else "disjoint"
         yield _of_extents("within", fact, small, large, facts, voice)
 
 
-def _by_coin(
-    yes: list[tuple[Single, Single]], no: list[tuple[Single, Single]], voice: Voice
-) -> Iterator[tuple[bool, tuple[Single, Single]]]:
+def by_coin(yes: list[T], no: list[T], voice: Voice) -> Iterator[tuple[bool, T]]:
     """Where there is a yes and a no to be had, one or the other by chance."""
     # Things apart are far more common than things that overlap: if only one was asked for where only
     # that is to be had, the answer could be guessed without looking.

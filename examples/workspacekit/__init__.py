@@ -1,0 +1,1 @@
+"""What the tables of examples/robot-workspace are drawn from."""

@@ -1,0 +1,186 @@
+"""`pack check`: every fault in one go, with its line and the mend; what ships is clean."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from datagen.packs.check import MOST_PREFIX_TOKENS, PackReport, check, summary
+from datagen.prompting import PACKS
+from tests.datagen.scenes import write_coco
+from tests.datagen.test_run import datagen
+
+
+def mine(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(PACKS / "coco", tmp_path / "mine"))
+
+
+def change(file: Path, old: str, new: str) -> int:
+    """Replace a text that stands there once; the line on which it stood."""
+    text = file.read_text()
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+    file.write_text(text.replace(old, new))
+    return text[: text.index(old)].count("\n") + 1
+
+
+def append(file: Path, line: str) -> int:
+    """Add a line at the end; its number."""
+    text = file.read_text().rstrip("\n") + f"\n{line}\n"
+    file.write_text(text)
+    return text.count("\n")
+
+
+def at(file: Path, line: int) -> str:
+    """The beginning of what is told of that line."""
+    return f"mine/{file.relative_to(file.parents[1]) if file.parent.name != 'mine' else file.name}:{line}: "
+
+
+def told(report: PackReport, *, of: str = "") -> list[str]:
+    return [each.told("mine") for each in report.findings if each.file.startswith(of)]
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in PACKS.glob("*/pack.toml")))
+def test_every_pack_that_ships_is_clean(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert datagen("pack", "check", name) == 0, capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "warning" not in out
+    assert out.strip().split("\n")[-1].startswith(f"prompts/{name}: clean; held against ")
+
+
+def test_all_faults_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    settings, talk = folder / "pack.toml", folder / "conversation/000_conv.txt"
+    words, system = folder / "vocabulary.txt", folder / "detail/system_message.txt"
+    complaints, sides = folder / "complaints.txt", folder / "phrasings/side.toml"
+    expected = {
+        at(settings, change(settings, "grounding_what = 0", "grounding_waht = 0")): (
+            "[programs.weights] grounding_waht: no such program: did you mean grounding_what?"
+        ),
+        at(
+            settings, change(settings, "apart = 0.12", 'apart = "far"')
+        ): "programs.margins.apart: Input should",
+        at(settings, change(settings, "sample =", "sampel =")): "unknown key sampel (did you mean sample?)",
+        at(talk, change(talk, "Three pigeons", "Eight pigeons")): (
+            "contradicted: answer 2: 'Eight pigeons' (count): 3 boxes: change the reply or the proxy"
+        ),
+        at(
+            talk, change(talk, "riding the bicycle?", "riding the bicycle")
+        ): "question 4 has no question mark",
+        at(complaints, change(complaints, "contradicted:", "contradcted:")): (
+            "no reply is rejected as contradcted: did you mean contradicted?"
+        ),
+        at(
+            complaints, change(complaints, 'blocks ("{detail}")', 'blocks ("{detial}")')
+        ): "nothing fills {detial}",
+        at(
+            words, change(words, "umbrella: umberella", "umbrella umberella")
+        ): "'umbrella umberella, brolly |",
+        at(words, change(words, "toilet: commode", "toilet commode")): "'toilet commode, loo",
+        at(
+            folder / "refusals.txt", append(folder / "refusals.txt", "re:(")
+        ): "'re:(' is not a regular expression",
+        at(system, append(system, "Look at {caption}.")): "{caption} is sent as it stands",
+        at(sides, append(sides, 'quesstion = ["Where?"]')): "quesstion: nothing uses it",
+    }
+    (folder / "detail/001_conv.txt").unlink()
+    (folder / "leaks.txt").rename(folder / "leeks.txt")
+    (folder / "attributes.txt").write_bytes("color: schön".encode("latin-1"))
+    expected["mine/detail/001_conv.txt: "] = "missing: the seed 001_caps.txt has no reply"
+    expected["mine/leeks.txt:1: "] = "nothing reads this file: rename it to leaks.txt"
+    expected["mine/attributes.txt:1: "] = "not UTF-8 text (byte 10): save the file as UTF-8"
+    found = told(check(str(folder)))
+    for place, what in expected.items():
+        assert any(line.startswith(place + what) for line in found), (place + what, found)
+    assert len(found) == len(expected), found
+
+
+def test_a_seed_that_counts_otherwise_than_its_proxy_is_told_whatever_the_type_checks(tmp_path: Path) -> None:
+    """As a published one does: three ships in the reply, eight in the proxy."""
+    folder = tmp_path / "theirs"
+    (folder / "detail_description").mkdir(parents=True)
+    for name, text in (
+        ("system_message", "Describe the image."),
+        ("000_caps", "Ships at a pier.\n\n" + "ship: [0.1, 0.2, 0.3, 0.4]\n" * 8),
+        ("000_conv", "At a long pier, in calm water, three ships are moored one behind the other.\n"),
+    ):
+        (folder / "detail_description" / f"{name}.txt").write_text(text)
+    (finding,) = check(str(folder)).findings
+    assert finding.told("theirs") == (
+        "theirs/detail_description/000_conv.txt:1: contradicted: answer 1: 'three ships' (count): 8 boxes: "
+        "change the reply or the proxy, so that they agree"
+    )
+
+
+def test_a_seed_is_held_to_its_types_own_rules(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    (folder / "conversation/000_conv.txt").write_text(
+        "Question:\nWhat are the two men doing?\n===\nAnswer:\nThey play chess.\n===\n"
+        "Question:\nHow is the weather?\n===\n"
+        "Answer:\nI'm sorry, but I can't tell, for the captions do not mention any of it here.\n"
+    )
+    places = [line.split(": ")[:2] for line in told(check(str(folder)), of="conversation/000_conv")]
+    assert places == [
+        ["mine/conversation/000_conv.txt:5", "answer 1 has 3 words, and pack.toml wants 7 to 39 "
+         "([types.conversation] answer_words)"],
+        ["mine/conversation/000_conv.txt:8", "blind_spot"],
+        ["mine/conversation/000_conv.txt:11", "leak"],
+        ["mine/conversation/000_conv.txt:11", "refusal"],
+    ]  # fmt: skip
+
+
+def test_a_box_of_a_seed_that_is_none_is_told(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    text = (folder / "detail/000_caps.txt").read_text().rstrip("\n").split("\n")
+    text[-2] = "dog: [0.9, 0.1, 0.2, 1.4]"
+    (folder / "detail/000_caps.txt").write_text("\n".join(text) + "\n")
+    assert told(check(str(folder)), of="detail/000_caps") == [
+        f"mine/detail/000_caps.txt:{len(text) - 1}: dog: [0.9, 0.1, 0.2, 1.4] is no box: "
+        "x1 < x2 and y1 < y2, all from 0 to 1"
+    ]
+
+
+def test_a_prefix_that_is_too_long_is_told_with_its_longest_seed(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    caps = folder / "detail/001_caps.txt"
+    caps.write_text(
+        caps.read_text().replace(
+            "<captions>\n", "<captions>\n" + "A long sentence of eight words here.\n" * 900
+        )
+    )
+    (finding,) = [each for each in check(str(folder)).findings if "tokens" in each.what]
+    assert finding.file == "detail/system_message.txt"
+    assert f"more than {MOST_PREFIX_TOKENS:,}: shorten the text" in finding.what
+    assert "(detail/001 is the longest, with about " in finding.what
+
+
+def test_a_vocabulary_that_misses_a_category_is_told_with_the_nearest_word(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    _, instances = write_coco(tmp_path / "coco")
+    text = instances.read_text().replace('"dog"', '"umbrela"').replace('"cat"', '"cargo ship"')
+    instances.write_text(text.replace('"horse"', '"guide horse"'))
+    line = (folder / "vocabulary.txt").read_text().split("\n").index("[names]") + 1
+    report = check(str(folder), (), (instances,))
+    told_of = "is not in [names], so that only this very word means it"
+    assert told(report) == [
+        f"mine/vocabulary.txt:{line}: warning: the category 'cargo ship' {told_of}; it is known as a kind of "
+        "boat: add a line `cargo ship: other names | kinds`",
+        f"mine/vocabulary.txt:{line}: the category 'guide horse' {told_of}; the nearest there is 'horse': "
+        "add a line `guide horse: other names | kinds`",
+        f"mine/vocabulary.txt:{line}: the category 'umbrela' {told_of}; the nearest there is 'umbrella': "
+        "add a line `umbrela: other names | kinds`",
+    ]
+    assert summary(report)[-1].endswith("mine: 2 to mend, 1 warning; held against 8 categories")
+
+
+def test_a_pack_without_types_is_still_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    (folder / "pack.toml").write_text('name = "mine"\n[types.detail\n')
+    (folder / "alignment.txt").open("a").write("TODO: more of them\n")
+    lines = (folder / "alignment.txt").read_text().count("\n")
+    assert told(check(str(folder))) == [
+        f"mine/alignment.txt:{lines}: to be written: TODO: more of them",
+        "mine/pack.toml:2: not valid TOML: Expected ']' at the end of a table declaration: "
+        "mend what stands there",
+    ]
