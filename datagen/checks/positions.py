@@ -24,12 +24,12 @@ _PAIRS = 10_000
 
 _FRAME_WORDS = frozenset(
     (
-        "image picture photo photograph frame scene shot view composition room street road field background "
+        "image picture photo photograph tile frame scene shot view composition room street road field background "
         "foreground area space beach park kitchen yard lot intersection"
     ).split()
 )
-_WHOLE = frozenset("image picture photo photograph frame shot view scene composition".split())
-_OF_THE_PICTURE = frozenset("image picture photo photograph frame view".split())
+_WHOLE = frozenset("image picture photo photograph tile frame shot view scene composition".split())
+_OF_THE_PICTURE = frozenset("image picture photo photograph tile frame view".split())
 # A radiograph's left is the patient's, which is the image's right.
 _MIRRORED = {"left": "right", "right": "left"}
 _PARTS = frozenset(

@@ -382,7 +382,14 @@ _STARTS = {word: _start(names) for word, names in _VOCABULARY_INDEX.items()}
 def _domain_starts(categories: frozenset[str]) -> dict[str, _Start]:
     """Of the words that the names of these categories begin with."""
     index = _index(sorted(categories))
-    return {word: _start((*_VOCABULARY_INDEX.get(word, ()), *names)) for word, names in index.items()}
+    starts = {}
+    for word, names in index.items():
+        known = _VOCABULARY_INDEX.get(word, ())
+        own = {name.words for name in names}
+        # Where ships are boxed as such, "ships" are these, and no boats of the vocabulary besides.
+        start = _start((*(name for name in known if name.words not in own), *names))
+        starts[word] = start._replace(hinted=_start((*known, *names)).hinted)
+    return starts
 
 
 def mentions_in(
