@@ -16,7 +16,7 @@ import typer
 from datagen import finishing, pipeline, planning, terminal
 from datagen.asking import Interrupted
 from datagen.audit import AuditConfig, write_audit
-from datagen.config import RunConfig, check_config, check_out, check_writable
+from datagen.config import Job, RunConfig, check_config, check_out, check_writable
 from datagen.ledger import FILE_NAME, Ledger
 from datagen.prompting import DEFAULT_PACK, find_pack, load_pack
 from datagen.records import InputError
@@ -34,6 +34,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+packs = typer.Typer(
+    help="Write, check and compare prompt packs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.add_typer(packs, name="pack")
 
 
 def _run_options(
@@ -176,7 +184,17 @@ def _with_run_options(*, without: str = "") -> Callable[[Callable[..., None]], C
 
 
 def _command(function: Callable[..., None]) -> Callable[..., None]:
-    """Register a command. Ctrl-C leaves it as Interrupted: typer would take it and say nothing."""
+    """Register a command of `python -m datagen`."""
+    return app.command()(_interruptible(function))
+
+
+def _pack_command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command of `python -m datagen pack`."""
+    return lambda function: packs.command(name)(_interruptible(function))
+
+
+def _interruptible(function: Callable[..., None]) -> Callable[..., None]:
+    """Ctrl-C leaves the command as Interrupted: typer would take it and say nothing."""
 
     @functools.wraps(function)
     def interruptible(**values: Any) -> None:
@@ -185,7 +203,7 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             raise Interrupted from None
 
-    return app.command()(interruptible)
+    return interruptible
 
 
 OutOption = Annotated[
@@ -526,6 +544,97 @@ def caption_list(
             files, images, out, watcher, pack=pack, seed=seed, concept_balanced=concept_balanced
         )
     typer.echo("\n".join(caption_lists.summary(aligned, images, out)))
+
+
+CaptionsOption = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="COCO captions file; may be given several times."),
+]
+InstancesOption = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="COCO instances file; may be given several times."),
+]
+
+
+@_pack_command("new")
+def pack_new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The new pack's name, or the path of its folder.")
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="PACK", help="The pack to begin from: a shipped one's name, or a folder."
+        ),
+    ] = DEFAULT_PACK,
+    captions: CaptionsOption = None,
+    instances: InstancesOption = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write; must not be there.  [default: NAME]")
+    ] = None,
+) -> None:
+    """Write a prompt pack that knows your data.
+
+    Its categories, how captions read, how boxes lie; drafts where a person must write, each marked
+    TODO:; and CHECKLIST.md, which goes through them in order.
+    """
+    from datagen.packs import new
+
+    with _or_nothing_written():
+        made = new.new(name, source, captions or (), instances or (), out)
+    given = {"captions": captions or [], "instances": instances or []}
+    typer.echo("\n".join(new.summary(made, source, given)))
+
+
+@_pack_command("check")
+def pack_check(
+    pack: Annotated[str, typer.Argument(metavar="PACK", help="A shipped pack's name, or a folder.")],
+    captions: CaptionsOption = None,
+    instances: InstancesOption = None,
+) -> None:
+    """Find everything that is wrong with a pack, each with its line and the mend.
+
+    Exit status 0: clean, but for warnings; 2: there is something to mend. Categories are those of the
+    annotations, or of the pack's sample.
+    """
+    from datagen.packs import check
+
+    report = check.check(pack, captions or (), instances or ())
+    typer.echo("\n".join(check.summary(report)))
+    if not report.is_clean:
+        sys.exit(EXIT_BAD_INPUT)
+
+
+@_pack_command("diff")
+@_with_run_options(without="pack limit")
+def pack_diff(
+    config: RunConfig,
+    a: Annotated[str, typer.Argument(metavar="A", help="A shipped pack's name, or a folder.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The pack to compare it with.")],
+    sample: Annotated[int, typer.Option(metavar="N", help="How many images, drawn evenly.")] = 20,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder: new, empty, or an earlier comparison's to go on with."),
+    ] = Path("out/pack-diff"),
+) -> None:
+    """Run two versions of a pack over the same images, and compare what they make.
+
+    Two ordinary runs, DIR/a and DIR/b, of which each may cost half of --max-cost; the same command goes
+    on where it was stopped. Answers side by side are in DIR/diff.html. Without annotations, on A's sample.
+    """
+    from datagen.packs import diff
+
+    def watcher(job: Job, folder: Path) -> terminal.RunWatcher:
+        terminal.say_job(job, folder)
+        return terminal.RunWatcher(job, in_batches=config.teacher == "openai-batch")
+
+    found = diff.diff(config, (a, b), sample, out, watcher)
+    typer.echo()
+    typer.echo("\n".join(diff.summary(found)))
+    for why in found.stopped:
+        terminal.say_error(f"stopped: {why}")
+    if not found.is_finished:
+        sys.exit(EXIT_UNFINISHED)
 
 
 @contextlib.contextmanager

@@ -41,6 +41,8 @@ class RunConfig:
     """None for the pack's."""
     limit: int | None = None
     """At most that many images, in ascending id."""
+    image_ids: frozenset[int] | None = None
+    """These images alone; None for all."""
     seed: int = 0
     concurrency: int = 64
     """Most requests in flight at once."""
@@ -221,13 +223,21 @@ def _sample_folder(pack: Pack, folder: Path) -> Path:
         raise InputError(
             f"no annotations: give --captions and --instances, or either (the pack {pack.name} has no sample)"
         )
-    for base in (folder, PACKS.parent):
-        if (base / pack.sample).is_dir():
-            return base / pack.sample
+    found = sample_folder(pack.sample, folder)
+    if found is not None:
+        return found
     raise InputError(
         f"no annotations: give --captions and --instances, or either "
         f"(the sample of the pack {pack.name}, {pack.sample}, is not installed)"
     )
+
+
+def sample_folder(sample: str, folder: Path) -> Path | None:
+    """Where the sample that a pack names is: from the pack's folder, or the repository."""
+    for base in (folder, PACKS.parent):
+        if (base / sample).is_dir():
+            return base / sample
+    return None
 
 
 def check_writable(out: Path) -> bool:

@@ -20,6 +20,7 @@ from datagen.judging import Judge, Judged, check_pack
 from datagen.ledger import Batch, Ledger, PlanChange, Progress
 from datagen.planning import Plan, Quote, Requests, store_plan
 from datagen.pricing import find_prices
+from datagen.prompting import PLACEHOLDER, unwritten
 from datagen.records import InputError, TeacherRequest
 from datagen.run_log import FILE_NAME as LOG
 from datagen.run_log import RunLog
@@ -77,6 +78,7 @@ def run(job: Job, out: Path, watcher: Watcher, *, retry_failed: bool = False, re
     behind; Interrupted when stopped by a signal, with every reply kept.
     """
     config = job.config
+    _check_written(job)
     watcher.begins("planning", None)
     made = prepare(job)
     with _ledger_for(out) as ledger, RunLog(out) as log:
@@ -159,6 +161,25 @@ def prepare(job: Job) -> Plan:
     check_pack(job.pack, str(job.pack_folder))
     make_repeats(job.pack)  # a model that cannot be loaded is found before the first call, not after the last
     return Plan(job, read_annotations(job.captions, job.instances))
+
+
+def _check_written(job: Job) -> None:
+    """Placeholders are asked of nobody and stand in no sample. Raises InputError where one would."""
+    read = ("alignment.txt", "knowledge.toml", "phrasings/", *(f"{name}/questions.txt" for name in job.types))
+    if job.teacher.reads_messages:
+        read = (*read, *(f"{name}/" for name in job.types))
+    waiting = [
+        (file, line)
+        for file, line, text in unwritten(job.pack.files)
+        if file.startswith(read) and not text.startswith("#")
+    ]
+    if waiting:
+        file, line = waiting[0]
+        places = "place is" if len(waiting) == 1 else "places are"
+        raise InputError(
+            f"{job.pack_folder}/{file}:{line}: {len(waiting):,} {places} still to be written (marked "
+            f"{PLACEHOLDER}): `python -m datagen pack check {job.config.pack}` lists them"
+        )
 
 
 def ask(job: Job, requests: Requests, ledger: Ledger, watcher: Watcher, log: RunLog) -> None:

@@ -107,7 +107,11 @@ class Plan:
     def __iter__(self) -> Iterator[tuple[ImageAnnotation, list[PlannedUnit]]]:
         self.excluded.clear()
         self.images = 0
-        for annotation in self.annotations:
+        only = self.job.config.image_ids
+        for image_id in self.annotations.image_ids:
+            if only is not None and image_id not in only:
+                continue
+            annotation = self.annotations.read(image_id)
             if self.images == self.job.config.limit:
                 return
             usable = self.usable(annotation)

@@ -7,10 +7,11 @@ authors published, without pack.toml, loads as it stands.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -40,6 +41,8 @@ _PUBLISHED_TYPES: dict[str, ResponseTypeToml] = {
     "detail": ResponseTypeToml(reply="answer"),
     "complex_reasoning": ResponseTypeToml(reply="pairs"),
 }
+PLACEHOLDER = "TODO:"
+"""Marks what a person has yet to write; `pack new` leaves some."""
 _CAPS = re.compile(r"(\d+)_caps\.txt")
 _CONV = re.compile(r"(\d+)_conv\.txt")
 
@@ -127,7 +130,12 @@ def load_pack(folder: Path) -> Pack:
 
     Raises InputError naming the file, what is wrong with it and the mend.
     """
-    files = _read_files(folder)
+    files = with_lent(_read_files(folder), folder)
+    return pack_from_files(files, str(folder), folder.resolve().name)
+
+
+def with_lent(files: dict[str, str], folder: Path) -> dict[str, str]:
+    """The files of a pack's folder, and what the default pack lends where they lack it."""
     default = PACKS / DEFAULT_PACK
     if folder.resolve() != default:
         lent = _read_files(default)
@@ -135,7 +143,7 @@ def load_pack(folder: Path) -> Pack:
         for name in (*_SHARED_FILES, *phrasings):
             files.setdefault(name, lent[name])
         files.setdefault(f"detail/{_QUESTIONS}", lent[f"detail/{_QUESTIONS}"])
-    return pack_from_files(files, str(folder), folder.resolve().name)
+    return files
 
 
 def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
@@ -143,7 +151,14 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
 
     Raises InputError as `load_pack` does.
     """
-    settings = _settings(files, where, name)
+    return pack_of(settings_of(files, where, name), files, where)
+
+
+def pack_of(settings: PackToml, files: Mapping[str, str], where: str) -> Pack:
+    """A pack from its settings and the text of its files.
+
+    Raises InputError as `load_pack` does.
+    """
     types = {
         type_name: _response_type(type_name, table, files, where)
         for type_name, table in settings.types.items()
@@ -168,17 +183,27 @@ def pack_from_files(files: Mapping[str, str], where: str, name: str) -> Pack:
 
 def _read_files(folder: Path) -> dict[str, str]:
     """The text of pack.toml, the word lists and every file of every type's folder."""
-    files: dict[str, str] = {}
+    return aliased({path.relative_to(folder).as_posix(): read_text(path) for path in pack_paths(folder)})
+
+
+def pack_paths(folder: Path) -> list[Path]:
+    """The files of a pack's folder that are read."""
+    paths = sorted([*folder.glob("*.toml"), *folder.glob("*.txt"), *folder.glob("*/*.txt")])
+    return paths + sorted(folder.glob(f"{_PHRASINGS}*.toml"))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of a pack. Raises InputError where it cannot be read."""
     try:
-        paths = sorted([*folder.glob("*.toml"), *folder.glob("*.txt"), *folder.glob("*/*.txt")])
-        paths += sorted(folder.glob(f"{_PHRASINGS}*.toml"))
-        for path in paths:
-            text = path.read_text(encoding="utf-8-sig")
-            files[path.relative_to(folder).as_posix()] = text.replace("\r\n", "\n")
+        return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}): save the file as UTF-8") from None
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def aliased(files: dict[str, str]) -> dict[str, str]:
+    """The files under our names of their folders, where they have the published ones."""
     for ours, published in _FOLDER_ALIASES.items():
         if not any(path.startswith(f"{ours}/") for path in files):
             files = {re.sub(f"^{published}/", f"{ours}/", path): text for path, text in files.items()}
@@ -189,7 +214,11 @@ def _type_folders(files: Mapping[str, str]) -> list[str]:
     return sorted({PurePosixPath(path).parts[0] for path in files if path.endswith("/system_message.txt")})
 
 
-def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
+def settings_of(files: Mapping[str, str], where: str, name: str) -> PackToml:
+    """The settings in a pack's pack.toml, or of a pack in the published layout without one.
+
+    Raises InputError as `load_pack` does.
+    """
     if "pack.toml" not in files:
         folders = _type_folders(files)
         if not folders:
@@ -212,13 +241,39 @@ def _settings(files: Mapping[str, str], where: str, name: str) -> PackToml:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}/pack.toml: not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            model = _table_of(first["loc"])
-            known = ", ".join(model.model_fields)
-            raise InputError(f"{where}/pack.toml: unknown key {key}: known here are {known}") from None
-        raise InputError(f"{where}/pack.toml: {key}: {first['msg']} (got {first['input']!r})") from None
+        raise InputError(f"{where}/pack.toml: {settings_faults(error)[0][1]}") from None
+
+
+def settings_faults(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
+    """Every fault of a pack.toml: the path of its key, and what is wrong with it."""
+    faults = []
+    for each in error.errors():
+        key = ".".join(str(part) for part in each["loc"])
+        if each["type"] == "extra_forbidden":
+            known = _table_of(each["loc"]).model_fields
+            hint = nearest(str(each["loc"][-1]), known)
+            meant = f" (did you mean {hint}?)" if hint else ""
+            told = f"unknown key {key}{meant}: known here are {', '.join(known)}"
+        else:
+            told = f"{key}: {each['msg']} (got {each['input']!r})"
+        faults.append((each["loc"], told))
+    return faults
+
+
+def nearest(word: str, known: Iterable[str], alike: float = 0.7) -> str | None:
+    """The known word that a misspelt one most likely stands for, at least so much alike (difflib)."""
+    found = difflib.get_close_matches(word, sorted(known), 1, alike)
+    return found[0] if found else None
+
+
+def unwritten(files: Mapping[str, str]) -> list[tuple[str, int, str]]:
+    """Where a pack still waits for a person: file, line from 1 and the text of each placeholder."""
+    return [
+        (path, number, line.strip())
+        for path, text in sorted(files.items())
+        for number, line in enumerate(text.split("\n"), 1)
+        if PLACEHOLDER in line
+    ]
 
 
 def _table_of(loc: Sequence[int | str]) -> type[BaseModel]:

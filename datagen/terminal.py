@@ -37,7 +37,7 @@ from datagen.ledger import Asking, Batch, Ledger, PlanChange
 from datagen.ledger import Progress as AskedSoFar
 from datagen.planning import Estimate, Plan, Quote, estimate_cost
 from datagen.pricing import PRICES
-from datagen.prompting import PACKS
+from datagen.prompting import PACKS, unwritten
 from datagen.records import Message
 from datagen.usefulness import warnings as usefulness_warnings
 from schemas import Accounting, AuditReport, RunManifest
@@ -57,7 +57,8 @@ def say_error(text: str) -> None:
 def say_job(job: Job, out: Path) -> None:
     if job.is_sample:
         _out.print(
-            f"No annotations given: running on the bundled sample, {_plain(str(job.captions[0].parent))}"
+            "No annotations given: running on the pack's sample, "
+            f"{_plain(os.path.normpath(job.captions[0].parent))}"
         )
     model = f" {_plain(job.config.model)} at {job.teacher.endpoint}" if job.config.model else ""
     _out.print(
@@ -66,6 +67,12 @@ def say_job(job: Job, out: Path) -> None:
     )
     if job.evaluation_list is None:
         _out.print("Images of benchmarks are not held back (--allow-evaluation-images)")
+    waiting = len(unwritten(job.pack.files))
+    if waiting and not job.teacher.reads_messages:
+        _out.print(
+            f"Still to be written in the pack: {waiting:,} places, none of which this teacher reads "
+            f"(`python -m datagen pack check {_plain(job.config.pack)}` lists them)"
+        )
     for folder in job.pack.folders_without_table:
         _out.print(
             f"{_plain(str(job.pack_folder))}/{_plain(folder)} is not used: pack.toml has no "

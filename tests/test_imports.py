@@ -50,6 +50,7 @@ ABOVE_STAGES = [
     "datagen.caption_lists",
     "datagen.fetch_coco",
     "datagen.audit",
+    "datagen.packs",
     "datagen.terminal",
     "datagen.__main__",
 ]

@@ -217,6 +217,11 @@ class Vocabulary:
             at += size
         return found
 
+    @property
+    def things(self) -> set[str]:
+        """Everything that some word names in full."""
+        return {thing for noun in self._nouns.values() for thing in noun.names}
+
     def noun(self, words: str) -> Noun | None:
         """What a singular phrase can stand for."""
         return self._nouns.get(words)

@@ -45,7 +45,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)  # left by a killed one
             temporary.mkdir()
             yield temporary
-            for file in temporary.iterdir():
+            for file in filter(Path.is_file, temporary.rglob("*")):
                 with file.open("rb+") as written:
                     os.fsync(written.fileno())
             temporary.replace(out)
