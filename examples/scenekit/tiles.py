@@ -105,7 +105,7 @@ def ferry_terminal(t: Tile) -> None:
 @scene(
     "Five ships sail in a loose line across open water.",
     "Five cargo ships head to the right across the open sea.",
-    "Each ship leaves a white wake on the dark blue sea.",
+    "White wakes trail five ships on the dark blue sea.",
 )
 def convoy(t: Tile) -> None:
     t.water(whole(t), SEA)
@@ -223,7 +223,7 @@ def terminal_row(t: Tile) -> None:
 
 
 @scene(
-    "Two planes on a runway, one behind the other.",
+    "Two planes in a line on a runway.",
     "A gray runway with two white planes and grass on both sides.",
     "Two planes wait on a straight runway.",
 )
@@ -537,7 +537,7 @@ def tank_farm(t: Tile) -> None:
 
 @scene(
     "A refinery with nine storage tanks of different sizes.",
-    "Large and small storage tanks stand among pipes, with three large vehicles on a service road.",
+    "Large and small storage tanks stand among pipes, and three large vehicles use a service road.",
     "Nine round tanks of a refinery.",
 )
 def refinery(t: Tile) -> None:
@@ -621,8 +621,8 @@ def hotel_garden(t: Tile) -> None:
 
 
 @scene(
-    "A school with a running track and a basketball court.",
-    "A red running track around a green field, next to a school building.",
+    "A school with a ground track field and a basketball court.",
+    "A red ground track field next to a school building.",
     "A ground track field and one basketball court beside a large flat roof.",
 )
 def school(t: Tile) -> None:
@@ -659,8 +659,8 @@ def playground(t: Tile) -> None:
 
 
 @scene(
-    "A stadium with a running track, a soccer field inside it and a parking lot.",
-    "A soccer field surrounded by a red running track.",
+    "A stadium with a ground track field, a soccer field inside it and a parking lot.",
+    "A soccer field surrounded by a red ground track field.",
     "A ground track field with a soccer field inside, next to parked small vehicles.",
     "North is at the top of this tile with a stadium and its parking lot.",
 )
@@ -830,7 +830,7 @@ def forest_river(t: Tile) -> None:
 
 @scene(
     "A small bridge crosses a stream in a park.",
-    "A winding stream with one footbridge between lawns and trees.",
+    "A winding stream with one bridge between lawns and trees.",
     "A park with a stream, lawns and a narrow bridge.",
 )
 def park_stream(t: Tile) -> None:
@@ -845,7 +845,7 @@ def park_stream(t: Tile) -> None:
 @scene(
     "A solar farm with a gravel track and one large vehicle.",
     "Dark solar panels in long rows on dry grass.",
-    "Rows of solar panels and one white truck.",
+    "Rows of solar panels on both sides of a straight gravel track.",
 )
 def solar_farm(t: Tile) -> None:
     t.ground("#a9a26d")
