@@ -20,7 +20,7 @@ from datagen.teacher.programmatic.words import capital
 from datagen.teacher.protocol import TeacherFailure
 from schemas.pack import ProgramsToml
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Raised with every change to the code that changes a reply."""
 
 

@@ -1103,6 +1103,7 @@ class Reader:
             if (
                 len(here) == 1
                 and "one" not in clause
+                and not {"closer", "than"} <= set(clause)
                 and not any(name in ("*", *here) for _, name, _ in fitting)
             ):
                 yield f"{words!r} is not backed of {next(iter(here))}"
