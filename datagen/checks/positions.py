@@ -185,6 +185,8 @@ def _side_phrase(
         return None  # "from the left to the right"
     if has_lead and first - 2 >= begin and words[first - 2] in _DIRECTED and words[first - 1] != "on":
         return None  # "leaning to the right"
+    if first - 2 >= begin and words[first - 2] in ("closer", "nearer") and "than" in words[end:limit]:
+        return None  # "closer to the top of the image than the dog"
     if has_lead:
         first -= 1
     part = False
