@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from learn import DATA, ROOT, accuracies, examine, prepare, train
 
-STEPS = 2400
+STEPS = 2000
 
 
 class Variant(NamedTuple):

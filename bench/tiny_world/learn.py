@@ -37,7 +37,7 @@ TOWER_STEPS = 4000
 LONG_TEXTS = 600
 DRILLS = 30000
 """Texts of short answers that are not `datagen`'s, each about a world of its own."""
-DATA = ("conversation.json:2", "detail.json:0.5", "complex_reasoning.json:0.5")
+DATA = ("conversation.json", "detail.json:0.5", "complex_reasoning.json:0.5")
 """With weights: more of the short answers, which tell most of what is seen in a few words."""
 QUESTIONS = 240
 """Of each subject."""
