@@ -218,7 +218,12 @@ def test_a_quote_and_an_audit_know_the_type(tmp_path: Path, capsys: pytest.Captu
     assert datagen("quote", "--types", "safety") == 0
     assert "66 requests for 66 images" in capsys.readouterr().out
     scenes = Path(__file__).resolve().parents[2] / "examples/scenes"
-    files = ["--captions", scenes / "captions.json", "--instances", scenes / "instances.json"]
+    files: list[str | Path] = [
+        "--captions",
+        scenes / "captions.json",
+        "--instances",
+        scenes / "instances.json",
+    ]
     out = tmp_path / "audit"
     assert datagen("audit", run("safety") / "safety.json", *files, "--out", out) == 0
     assert "contradicted" in capsys.readouterr().out
