@@ -41,6 +41,7 @@ _BODY = frozenset(
         "ankle thumb knob turn now behind next there away"
     ).split()
 )
+_CLOSER = frozenset("closer nearer".split())
 _LEAD = frozenset("to on at in toward towards near along from".split())
 _DIRECTED = frozenset(
     "leaning leans looking looks facing faces heading heads turned turning turns pointing points tilted "
@@ -85,6 +86,9 @@ def position_claims(
                     continue
                 first, end, sides, reference, is_of_frame = phrase
                 taken = end - 1
+                is_compared = not _CLOSER.isdisjoint(words[max(begin, first - 2) : first + 1])
+                if is_compared and "than" in words[first : min(end + 2, limit)]:
+                    continue  # "closer to the top of the image than the boat": not at the top
                 # From overhead an image has a top and a bottom, and nothing in it does.
                 is_of_thing = frame == "overhead" and not is_of_frame and sides & {"top", "bottom"}
                 if reading.modes[at] != Mode.ASSERTED or is_of_thing:

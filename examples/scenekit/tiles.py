@@ -609,7 +609,7 @@ def tennis_club(t: Tile) -> None:
 @scene(
     "Two clay tennis courts next to a swimming pool.",
     "A hotel garden with a swimming pool and two tennis courts.",
-    "A blue pool between two tennis courts and a large roof.",
+    "A blue pool, two tennis courts and a large flat roof.",
 )
 def hotel_garden(t: Tile) -> None:
     t.ground(GRASS)

@@ -406,6 +406,21 @@ def test_an_overhead_view_has_a_top_and_a_bottom_though_nothing_in_it_does() -> 
     ]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The boat is closer to the bottom edge than the kite.",
+        "The boat is closer to the bottom of the image than the kite.",
+        "Closer to the bottom edge than the kite, a boat can be seen.",
+        "The boat is nearer to the right edge than the kite.",
+    ],
+)
+def test_closer_to_a_side_than_another_thing_is_not_at_that_side(answer: str) -> None:
+    boat: Corners = (0.1, 0.25, 0.2, 0.35)
+    evidence = known([], [("kite", (0.0, 0.0, 0.1, 0.1)), ("boat", boat)])
+    assert of_kind("position", claims(answer, evidence, frame="overhead")) == []
+
+
 def test_sides_of_an_overhead_view_are_sides() -> None:
     found = claims("The cat is on the right side of the image.", known([], CAT_AND_DOG), frame="overhead")
     assert [verdict for _, verdict, _ in of_kind("position", found)] == ["contradicted"]
