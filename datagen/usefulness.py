@@ -67,7 +67,7 @@ _EMPTY_WORDS = (
     | _word_set("""
     a an the this that these those it its it's he she they them his her their there here and of to in at
     for with by from as i you we me us your our any some so also very please seen visible shown located
-    image images picture pictures photo photos photograph photographs scene scenes
+    image images picture pictures photo photos photograph photographs tile tiles scene scenes
 """)
 )
 # Cannot stand between a number and what it counts.

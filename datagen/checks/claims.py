@@ -30,7 +30,7 @@ class Claim(NamedTuple):
         return f"{self.words!r} ({self.kind}): {self.evidence}"
 
 
-THE_IMAGE = frozenset("image picture photo photograph scene".split())
+THE_IMAGE = frozenset("image picture photo photograph tile scene".split())
 """Words for the image itself."""
 
 

@@ -453,7 +453,7 @@ def _range_answered(
 
 _OF_ALL = frozenset(
     "are is there can could be seen see you one i do does visible shown present depicted in the this image "
-    "picture photo photograph scene total all have has".split()
+    "picture photo photograph tile scene total all have has".split()
 )
 
 
@@ -472,7 +472,7 @@ def _is_owner(reading: Reading, mention: Mention) -> bool:
 
 
 _POLARITY = {"yes": "yes", "yeah": "yes", "yep": "yes", "indeed": "yes", "no": "no", "nope": "no"}
-_PICTURE = frozenset("image picture photo photograph scene frame shot view".split())
+_PICTURE = frozenset("image picture photo photograph tile scene frame shot view".split())
 _PREPOSITIONS_BUT_IN = frozenset("on at near under above below behind beside with left right next".split())
 _AUXILIARIES = frozenset("is are was were does do did has have can could isn't aren't".split())
 
@@ -516,7 +516,7 @@ def _yes_no_question(question: Reading) -> Literal["presence", "statement"] | No
             )
             and words[1] in ("the", "this", "you", "we")
             and words[2:3]
-            and words[2] in ("image", "picture", "photo", "scene", "see", "photograph")
+            and words[2] in ("image", "picture", "photo", "tile", "scene", "see", "photograph")
         )
         or (
             any(w in ("visible", "present") for w in words[-6:])

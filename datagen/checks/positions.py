@@ -24,12 +24,12 @@ _PAIRS = 10_000
 
 _FRAME_WORDS = frozenset(
     (
-        "image picture photo photograph frame scene shot view composition room street road field background "
-        "foreground area space beach park kitchen yard lot intersection"
+        "image picture photo photograph tile frame scene shot view composition room street road field "
+        "background foreground area space beach park kitchen yard lot intersection"
     ).split()
 )
-_WHOLE = frozenset("image picture photo photograph frame shot view scene composition".split())
-_OF_THE_PICTURE = frozenset("image picture photo photograph frame view".split())
+_WHOLE = frozenset("image picture photo photograph tile frame shot view scene composition".split())
+_OF_THE_PICTURE = frozenset("image picture photo photograph tile frame view".split())
 # A radiograph's left is the patient's, which is the image's right.
 _MIRRORED = {"left": "right", "right": "left"}
 _PARTS = frozenset(
@@ -85,7 +85,9 @@ def position_claims(
                     continue
                 first, end, sides, reference, is_of_frame = phrase
                 taken = end - 1
-                if reading.modes[at] != Mode.ASSERTED or (frame == "overhead" and sides & {"top", "bottom"}):
+                # From overhead an image has a top and a bottom, and nothing in it does.
+                is_of_thing = frame == "overhead" and not is_of_frame and sides & {"top", "bottom"}
+                if reading.modes[at] != Mode.ASSERTED or is_of_thing:
                     continue
                 # "on the left side of the stall": most things without a box fill the frame
                 is_far = not is_of_frame and reference is None
@@ -186,6 +188,8 @@ def _side_phrase(
         return None  # "from the left to the right"
     if has_lead and first - 2 >= begin and words[first - 2] in _DIRECTED and words[first - 1] != "on":
         return None  # "leaning to the right"
+    if first - 2 >= begin and words[first - 2] in ("closer", "nearer") and "than" in words[end:limit]:
+        return None  # "closer to the top of the image than the dog"
     if has_lead:
         first -= 1
     if has_lead and first > begin and words[first - 1] in ("farther", "further"):

@@ -634,7 +634,7 @@ def _says_more(words: list[str], codes: list[int], at: int, limit: int) -> bool:
 def _leads_to_frame(words: list[str], at: int, limit: int) -> bool:
     """`in the image`, `in total`: says nothing that only some of them might do."""
     return words[at] == "in" and any(
-        word in ("image", "picture", "photo", "photograph", "scene", "frame", "total", "view", "shot")
+        word in ("image", "picture", "photo", "photograph", "tile", "scene", "frame", "total", "view", "shot")
         for word in words[at + 1 : min(at + 3, limit)]
     )
 

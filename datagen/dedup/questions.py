@@ -14,7 +14,7 @@ _FRAMES = re.compile(
     r"(?P<number>(?:what|which) (?:is|s) the (?:number|count) of|what number of)|"
     r"(?P<happening>going on|taking place)|"
     r"(?:please )?(?:can|could|will|would) you (?:please )?tell (?:me|us)|"
-    r"(?:in|on|of|within|throughout) (?:the|this) (?:image|picture|photo|photograph|scene)|"
+    r"(?:in|on|of|within|throughout) (?:the|this) (?:image|picture|photo|photograph|tile|scene)|"
     r"(?:can|could|do) (?:you|we|one) (?:see|spot|notice|observe|make out)"
     r")\b"
 )

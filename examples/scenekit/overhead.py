@@ -204,8 +204,8 @@ class Tile:
 
     def plane(self, x: float, y: float, size: float, angle: float, colour: str = "#f3f4f2") -> None:
         right = [
-            (0, -0.5), (0.035, -0.47), (0.05, -0.38), (0.052, -0.12), (0.48, 0.12), (0.48, 0.17), (0.052, 0.09),
-            (0.04, 0.36), (0.18, 0.45), (0.18, 0.49), (0.02, 0.47),
+            (0, -0.5), (0.035, -0.47), (0.05, -0.38), (0.052, -0.12), (0.48, 0.12), (0.48, 0.17),
+            (0.052, 0.09), (0.04, 0.36), (0.18, 0.45), (0.18, 0.49), (0.02, 0.47),
         ]  # fmt: skip
         outline = [(u * size, v * size) for u, v in mirrored(right)]
         self.shape(placed(outline, x + size * 0.05, y + size * 0.05, angle), SHADOW + "60")

@@ -62,7 +62,7 @@ def marina(t: Tile) -> None:
 
 @scene(
     "Two long container ships are docked at a port.",
-    "A container port with two ships along the quay and trucks on the pavement.",
+    "A container port with two ships along the quay and large vehicles on the pavement.",
     "Two cargo ships lie beside a concrete quay where large vehicles are lined up.",
     "Stacks of containers stand on the quay next to two docked ships.",
 )
@@ -87,9 +87,9 @@ def container_port(t: Tile) -> None:
 
 
 @scene(
-    "A ferry is docked at a terminal with a parking lot full of cars.",
-    "A large ship lies at a pier next to a lot with parked cars.",
-    "Rows of cars wait beside a ferry pier.",
+    "A ferry is docked at a terminal with a parking lot full of small vehicles.",
+    "A large ship lies at a pier next to a lot with parked vehicles.",
+    "Rows of small vehicles wait beside a ferry pier.",
 )
 def ferry_terminal(t: Tile) -> None:
     t.water(whole(t), SEA)
@@ -105,7 +105,7 @@ def ferry_terminal(t: Tile) -> None:
 @scene(
     "Five ships sail in a loose line across open water.",
     "Five cargo ships head to the right across the open sea.",
-    "Ships with white wakes cross the dark blue sea.",
+    "White wakes trail five ships on the dark blue sea.",
 )
 def convoy(t: Tile) -> None:
     t.water(whole(t), SEA)
@@ -205,7 +205,7 @@ def crowded_basin(t: Tile) -> None:
 @scene(
     "Eight planes are parked nose first along an airport terminal.",
     "Planes stand side by side at the gates of a terminal.",
-    "An airport apron with eight white planes and a few service vehicles.",
+    "An airport apron with eight white planes and four large vehicles.",
     "Parked planes in a row on pale concrete.",
     width=480,
     height=360,
@@ -223,7 +223,7 @@ def terminal_row(t: Tile) -> None:
 
 
 @scene(
-    "Two planes on a runway, one behind the other.",
+    "Two planes in a line on a runway.",
     "A gray runway with two white planes and grass on both sides.",
     "Two planes wait on a straight runway.",
 )
@@ -296,7 +296,7 @@ def helipad(t: Tile) -> None:
 
 @scene(
     "Four helicopters are parked in a row next to a hangar.",
-    "A heliport with four helicopters and two fuel trucks.",
+    "A heliport with four helicopters and two large vehicles.",
     "Helicopters stand in a line on concrete, with two large vehicles nearby.",
 )
 def heliport(t: Tile) -> None:
@@ -309,9 +309,9 @@ def heliport(t: Tile) -> None:
 
 
 @scene(
-    "A large white plane with trucks around it on an airport apron.",
-    "One plane is serviced by five trucks.",
-    "Service trucks surround a parked plane on gray concrete.",
+    "A large white plane with large vehicles around it on an airport apron.",
+    "One plane is serviced by five large vehicles.",
+    "Large vehicles surround a parked plane on gray concrete.",
 )
 def serviced_plane(t: Tile) -> None:
     t.ground("#9b9d9c", 30, 0.05)
@@ -325,9 +325,9 @@ def serviced_plane(t: Tile) -> None:
 
 @scene(
     "A large parking lot of a shopping mall, almost full.",
-    "Row after row of parked cars beside a large flat roof.",
-    "A mall parking lot with cars in long straight rows.",
-    "Cars fill most of the bays of a wide parking lot.",
+    "Row after row of small vehicles parked beside a large flat roof.",
+    "A mall parking lot with small vehicles in long straight rows.",
+    "Small vehicles fill most of the bays of a wide parking lot.",
 )
 def mall_parking(t: Tile) -> None:
     t.ground(ASPHALT, 30, 0.04)
@@ -340,7 +340,7 @@ def mall_parking(t: Tile) -> None:
 
 @scene(
     "A parking lot where about half of the bays are empty.",
-    "Cars are spread over a half empty parking lot.",
+    "Small vehicles are spread over a half empty parking lot.",
     "A parking lot with trees along its top edge.",
 )
 def half_empty_lot(t: Tile) -> None:
@@ -352,7 +352,7 @@ def half_empty_lot(t: Tile) -> None:
 
 
 @scene(
-    "Trucks are parked in two long rows at a depot.",
+    "Large vehicles are parked in two long rows at a depot.",
     "A truck depot with two rows of large vehicles and a warehouse.",
     "Large vehicles stand side by side next to a warehouse with a flat roof.",
 )
@@ -367,8 +367,8 @@ def truck_depot(t: Tile) -> None:
 
 @scene(
     "A bus depot with buses parked in slanted bays.",
-    "Yellow buses stand in a slanted row next to a few parked cars.",
-    "A row of yellow buses and a short row of cars.",
+    "Yellow buses stand in a slanted row next to a few small vehicles.",
+    "A row of yellow buses and a short row of small vehicles.",
 )
 def bus_depot(t: Tile) -> None:
     t.ground(ASPHALT, 30, 0.04)
@@ -379,9 +379,9 @@ def bus_depot(t: Tile) -> None:
 
 
 @scene(
-    "A crowded overflow lot where the cars are too dense to count.",
-    "A field covered with parked cars next to a road.",
-    "A dense crowd of parked cars on grass, and a road with two buses.",
+    "A crowded overflow lot where the small vehicles are too dense to count.",
+    "A field covered with small vehicles parked next to a road.",
+    "A dense crowd of small vehicles on grass, and a road with two large vehicles.",
 )
 def overflow_lot(t: Tile) -> None:
     t.ground(GRASS)
@@ -396,9 +396,9 @@ def overflow_lot(t: Tile) -> None:
 
 
 @scene(
-    "A straight street with houses and parked cars on both sides.",
-    "Cars are parked along a street between two rows of houses.",
-    "A residential street with houses, trees and parked cars.",
+    "A straight street with houses and small vehicles parked on both sides.",
+    "Small vehicles are parked along a street between two rows of houses.",
+    "A residential street with houses, trees and parked small vehicles.",
 )
 def street(t: Tile) -> None:
     t.ground(GRASS)
@@ -415,7 +415,7 @@ def street(t: Tile) -> None:
 
 @scene(
     "Four roads meet at a roundabout with a green center.",
-    "A roundabout with a round lawn in the middle and four cars on the roads.",
+    "A roundabout with a round lawn in the middle and four small vehicles on the roads.",
     "A single roundabout connects four roads.",
 )
 def roundabout(t: Tile) -> None:
@@ -448,7 +448,7 @@ def two_roundabouts(t: Tile) -> None:
 
 @scene(
     "A busy highway with traffic in both directions.",
-    "Cars and trucks fill the lanes of a wide highway.",
+    "Small vehicles and large vehicles fill the lanes of a wide highway.",
     "A highway crosses the tile from left to right.",
 )
 def highway(t: Tile) -> None:
@@ -470,7 +470,7 @@ def highway(t: Tile) -> None:
     "A bridge carries a road across a wide river.",
     "A single bridge over brown water, with trees on both banks.",
     "A road bridge crosses the river from the top to the bottom; north is at the top.",
-    "A few cars drive over the bridge that links the north bank and the south bank.",
+    "A few small vehicles drive over the bridge that links the north bank and the south bank.",
 )
 def river_bridge(t: Tile) -> None:
     t.ground(GRASS)
@@ -537,7 +537,7 @@ def tank_farm(t: Tile) -> None:
 
 @scene(
     "A refinery with nine storage tanks of different sizes.",
-    "Large and small storage tanks stand among pipes, with three trucks on a service road.",
+    "Large and small storage tanks stand among pipes, and three large vehicles use a service road.",
     "Nine round tanks of a refinery.",
 )
 def refinery(t: Tile) -> None:
@@ -564,7 +564,7 @@ def refinery(t: Tile) -> None:
 @scene(
     "Two storage tanks stand side by side on a grassy site.",
     "A pair of round tanks surrounded by grass.",
-    "Two white storage tanks and a narrow access road.",
+    "Two storage tanks and a narrow access road.",
 )
 def two_tanks(t: Tile) -> None:
     t.ground(GRASS)
@@ -621,8 +621,8 @@ def hotel_garden(t: Tile) -> None:
 
 
 @scene(
-    "A school with a running track and a basketball court.",
-    "A red running track around a green field, next to a school building.",
+    "A school with a ground track field and a basketball court.",
+    "A red ground track field next to a school building.",
     "A ground track field and one basketball court beside a large flat roof.",
 )
 def school(t: Tile) -> None:
@@ -659,9 +659,9 @@ def playground(t: Tile) -> None:
 
 
 @scene(
-    "A stadium with a running track, a soccer field inside it and a parking lot.",
-    "A soccer field surrounded by a red running track.",
-    "A ground track field with a soccer field inside, next to parked cars.",
+    "A stadium with a ground track field, a soccer field inside it and a parking lot.",
+    "A soccer field surrounded by a red ground track field.",
+    "A ground track field with a soccer field inside, next to parked small vehicles.",
     "North is at the top of this tile with a stadium and its parking lot.",
 )
 def stadium(t: Tile) -> None:
@@ -688,9 +688,9 @@ def sports_park(t: Tile) -> None:
 
 
 @scene(
-    "A green soccer field beside a parking lot with a few cars.",
-    "One soccer field with white lines, and a short row of parked cars.",
-    "A soccer field, a row of trees and nine cars.",
+    "A green soccer field beside a parking lot with a few small vehicles.",
+    "One soccer field with white lines, and a short row of parked small vehicles.",
+    "A soccer field, a row of trees and nine small vehicles.",
 )
 def soccer_ground(t: Tile) -> None:
     t.ground(GRASS)
@@ -706,7 +706,7 @@ def soccer_ground(t: Tile) -> None:
 
 @scene(
     "A suburb with detached houses, gardens and swimming pools.",
-    "Seven gardens have a swimming pool, and cars stand in the driveways.",
+    "Seven gardens have a swimming pool, and small vehicles stand in the driveways.",
     "Houses with blue swimming pools along a quiet street.",
 )
 def suburb(t: Tile) -> None:
@@ -731,7 +731,7 @@ def suburb(t: Tile) -> None:
 
 @scene(
     "A dense residential area with rows of small houses.",
-    "Narrow streets with parked cars between tightly packed roofs.",
+    "Narrow streets with small vehicles parked between tightly packed roofs.",
     "Closely spaced houses along two parallel streets.",
 )
 def dense_housing(t: Tile) -> None:
@@ -766,8 +766,8 @@ def resort(t: Tile) -> None:
 
 @scene(
     "Apartment blocks around a courtyard with a basketball court.",
-    "Four apartment blocks with parked cars between them.",
-    "Long flat roofs, a basketball court and two rows of parked cars.",
+    "Four apartment blocks with small vehicles parked between them.",
+    "Long flat roofs, a basketball court and two rows of parked small vehicles.",
 )
 def apartments(t: Tile) -> None:
     t.ground("#98a57c")
@@ -804,7 +804,7 @@ def farmland(t: Tile) -> None:
 
 
 @scene(
-    "Round irrigated fields on dry ground with one farm truck on a track.",
+    "Round irrigated fields on dry ground with one large vehicle on a track.",
     "Three circular crop fields in an arid region.",
     "Circular fields watered by pivots, and a dusty track.",
 )
@@ -830,7 +830,7 @@ def forest_river(t: Tile) -> None:
 
 @scene(
     "A small bridge crosses a stream in a park.",
-    "A winding stream with one footbridge between lawns and trees.",
+    "A winding stream with one bridge between lawns and trees.",
     "A park with a stream, lawns and a narrow bridge.",
 )
 def park_stream(t: Tile) -> None:
@@ -843,9 +843,9 @@ def park_stream(t: Tile) -> None:
 
 
 @scene(
-    "A solar farm with a gravel track and one parked truck.",
+    "A solar farm with a gravel track and one large vehicle.",
     "Dark solar panels in long rows on dry grass.",
-    "Rows of solar panels and a white truck.",
+    "Rows of solar panels on both sides of a straight gravel track.",
 )
 def solar_farm(t: Tile) -> None:
     t.ground("#a9a26d")

@@ -6,7 +6,7 @@ A table is written down line by line, in the order in which it is drawn:
     zone 120 130 520 420                  a dashed line on the table, from left and top to right and bottom
     mug 430 300 blue                      a thing where it stands, in pixels of 640 x 480, its color
     wrench 200 380 turn=30                the same, turned clockwise
-    arm 320 84 300 290 holding block red  an arm on its base whose fingertips are there: open, closed or holding
+    arm 320 84 300 290 holding block red  an arm on its base, its fingertips there: open, closed, holding
 
 Every caption was written by hand for its table. When a table changes, read its captions again: counts,
 colors and sides in them must stay true.

@@ -241,6 +241,12 @@ def test_a_higher_place_in_the_image_is_not_above() -> None:
     assert PACK.frame == "overhead"
 
 
+def test_closer_to_an_edge_than_another_is_no_place_in_the_image() -> None:
+    known = evidence([], [("mug", (0.4, 0.7, 0.5, 0.8)), ("block", (0.4, 0.85, 0.5, 0.95))])
+    assert faults("The mug is closer to the top of the image than the block.", known) == []
+    assert faults("The mug is near the top of the image.", known) == ["contradicted"]
+
+
 @pytest.mark.parametrize(
     ("question", "allowing"),
     [

@@ -386,7 +386,14 @@ _STARTS = {word: _start(names) for word, names in _VOCABULARY_INDEX.items()}
 def _domain_starts(nouns: frozenset[Noun]) -> dict[str, _Start]:
     """Of the words that these begin with."""
     index = _index({noun.category: noun for noun in sorted(nouns, key=lambda noun: noun.category)})
-    return {word: _start((*_VOCABULARY_INDEX.get(word, ()), *names)) for word, names in index.items()}
+    starts = {}
+    for word, names in index.items():
+        known = _VOCABULARY_INDEX.get(word, ())
+        own = {name.words for name in names}
+        # Where ships are boxed as such, "ships" are these, and no boats of the vocabulary besides.
+        start = _start((*(name for name in known if name.words not in own), *names))
+        starts[word] = start._replace(hinted=_start((*known, *names)).hinted)
+    return starts
 
 
 def mentions_in(

@@ -478,7 +478,9 @@ def _kind(
     plurals = 0
     has_plural = noun.plural != noun.singular  # "two sheep"
     for mention in told:
-        if mention.is_open or mention.at_least > known or mention.exactly not in (None, known):
+        # "Many" is no word against a number that is told as a range.
+        is_open = mention.is_open and not (margins.count_ranges and known > margins.most_counted)
+        if is_open or mention.at_least > known or mention.exactly not in (None, known):
             is_certain = False
         says_several = says_several or mention.is_open or mention.at_least > 1
         plurals += mention.is_plural if has_plural else mention.at_least > 1

@@ -158,7 +158,9 @@ def noun_for(category: str) -> Noun | None:
     # "Pleural Effusion" is a common noun in a title's clothes; "SUV" and "CT scanner" keep their capitals.
     words = [word if word.isupper() and 2 <= len(word) <= 5 else word.lower() for word in name.split()]
     name, last = " ".join(words), words[-1].lower()
-    if any(len(word) < 2 or _is_no_noun(word.lower()) for word in words) or len(last) < 3:
+    # "large vehicle" is a kind of thing; "large" alone, or "object large", is not.
+    sized = words[1:] if words[0].lower() in _NOUNS["sizes"] and len(words) > 1 else words
+    if any(len(word) < 2 or _is_no_noun(word.lower()) for word in sized) or len(last) < 3:
         return None
     if not re.search(r"[aeiouy]", last) and not last.isupper() and not words[-1].isupper():
         return None

@@ -395,7 +395,15 @@ def test_above_and_below_are_held_against_the_boxes_but_mean_nothing_from_overhe
     ]
     assert of_kind("position", claims(answer, evidence)) == seen
     assert of_kind("position", claims(answer, evidence, frame="radiograph")) == seen
-    assert of_kind("position", claims(answer, evidence, frame="overhead")) == []
+    assert of_kind("position", claims(answer, evidence, frame="overhead")) == seen[2:]
+
+
+def test_an_overhead_view_has_a_top_and_a_bottom_though_nothing_in_it_does() -> None:
+    evidence = known([], [("boat", TOP), ("car", BOTTOM)])
+    answer = "The boat is near the bottom of the image. The car is at the bottom of the boat."
+    assert of_kind("position", claims(answer, evidence, frame="overhead")) == [
+        ("The boat is near the bottom of the image", "contradicted", "box 1")
+    ]
 
 
 def test_sides_of_an_overhead_view_are_sides() -> None:

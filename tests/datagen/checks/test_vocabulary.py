@@ -214,7 +214,7 @@ def test_a_word_with_two_meanings_has_both_and_may_be_of_two_groups() -> None:
 
 
 BAD = "must be words, a colon and words between commas"
-SECTIONS = "[names], [groups], [parts], [implied], [scenery], [natural], [roles], [not objects]"
+SECTIONS = "[names], [groups], [parts], [implied], [scenery], [natural], [roles], [zones], [not objects]"
 
 
 @pytest.mark.parametrize(

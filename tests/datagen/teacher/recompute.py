@@ -414,6 +414,16 @@ class Facts:
     def _count(self, image: Image, category: str, n: int) -> bool:
         return self.number(category, image) == n
 
+    def _range(self, image: Image, category: str, low: int, high: int) -> bool:
+        number = self.number(category, image)
+        if number is None or not MARGINS.count_ranges or not MARGINS.most_counted < number <= 950:
+            return False
+        steps = list(range(0, 1001, 10 if number < 100 else 50))
+        if number in steps:
+            half = (steps[1] - steps[0]) // 2
+            return (low, high) == (number - half, number + half)
+        return (low, high) in itertools.pairwise(steps) and low < number < high
+
     def _several(self, image: Image, category: str) -> bool | None:
         pairs = itertools.combinations(image.of(category, crowds=True), 2)
         crowd = any(b.crowd for b in image.of(category, crowds=True))
@@ -910,6 +920,8 @@ class Reader:
         exact: dict[str, set[int]] = {}
         backed: set[int] = set()
         values: list[int] = []
+        ranges = {(int(fact[2]), int(fact[3])): str(fact[1]) for fact in part.facts if fact[0] == "range"}
+        in_ranges: set[int] = set()
         for fact in part.facts:
             kind, *rest = fact
             numbers = {each for each in rest if isinstance(each, int)}
@@ -943,6 +955,14 @@ class Reader:
         yield from (f"{x} is no coordinate" for x in decimals if f"{float(x):.2f}" not in corners)
         in_decimals = {number for each in decimals for number in each.split(".")}
         for at, word in enumerate(said.words):
+            # "between 20 and 30 ships", "20 to 30 ships"
+            ends = said.words[at : at + 1] + said.words[at + 2 : at + 3]
+            if said.words[at + 1 : at + 2] in (["and"], ["to"]) and all(each.isdecimal() for each in ends):
+                low, high = int(word), int(ends[-1])
+                is_range = said.words[at + 1] == "to" or said.words[max(0, at - 1) : at] == ["between"]
+                if is_range and mentions.get(at + 3) == ranges.get((low, high), ""):
+                    in_ranges |= {at, at + 2}
+        for at, word in enumerate(said.words):
             number = NUMBERS.get(word)
             if number is None and word.isdecimal() and word not in in_decimals:
                 number = int(word)
@@ -951,7 +971,7 @@ class Reader:
                 counted = exact.get(mentions.get(at + 1, ""), {0})
                 if said.words[max(0, at - 3) : at] != ["more", "than", "a"] or min(counted) <= 12:
                     yield "a dozen is not backed"
-            if number is None or said.quoted[at]:
+            if number is None or said.quoted[at] or at in in_ranges:
                 continue
             if re.fullmatch("(third|quarter|fifth)s?", after):
                 if number > 4:
@@ -1094,6 +1114,7 @@ class Reader:
             if (
                 len(here) == 1
                 and "one" not in clause
+                and not {"closer", "than"} <= set(clause)
                 and not any(name in ("*", *here) for _, name, _ in fitting)
             ):
                 yield f"{words!r} is not backed of {next(iter(here))}"

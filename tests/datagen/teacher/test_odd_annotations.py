@@ -224,6 +224,8 @@ def test_whatever_the_categories_what_is_said_is_whole_and_backed(name: str, fra
         ("package", "a package", "two packages"),
         ("cavity", "a cavity", "two cavities"),
         ("bird cage", "a bird cage", "two bird cages"),
+        ("small vehicle", "a small vehicle", "two small vehicles"),
+        ("Large_Vehicle", "a large vehicle", "two large vehicles"),
     ],
 )
 def test_a_category_has_its_article_and_its_plural(category: str, one: str, many: str) -> None:
@@ -238,7 +240,7 @@ def test_a_category_has_its_article_and_its_plural(category: str, one: str, many
         *("掘削機", "Fußgänger", "cls_3", "0", "f16", "car/truck", "N/A", "person (man)", "", "_"),
         *("running", "damaged", "no_helmet", "without_mask", "No finding", "ok", "unknown", "Misc"),
         *("DontCare", "wearing_helmet", "wearing mask", "mask_weared_incorrect", "person with hat", "ripe"),
-        *("captions", "annotations", "annotators", "labels"),
+        *("captions", "annotations", "annotators", "labels", "large", "small object"),
     ],
 )  # fmt: skip
 def test_a_category_that_is_no_noun_has_no_words(category: str) -> None:

@@ -57,6 +57,39 @@ def dogs(*places: tuple[float, float]) -> tuple[Box, ...]:
 
 
 CAT = box("cat", 45, 45, 10, 10)
+
+
+def ships(number: int, *captions: str) -> ImageAnnotation:
+    """So many ships in rows of ten."""
+    boxes = tuple(box("ship", 10 * (at % 10), 8 * (at // 10), 4, 4) for at in range(number))
+    return image(captions, boxes)
+
+
+RANGES = MarginsToml(count_ranges=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "low", "high"),
+    [(13, 10, 20), (20, 15, 25), (23, 20, 30), (99, 90, 100), (100, 75, 125), (101, 100, 150)],
+)
+def test_a_number_too_large_to_be_counted_by_eye_is_told_as_a_range(number: int, low: int, high: int) -> None:
+    said = said_by("counting", ships(number), seeds=10, margins=RANGES)
+    assert len(said) > 3
+    for each in said:
+        assert each.facts[0] == ("range", "ship", low, high)
+        assert each.brief == f"{low} to {high}"
+        assert re.search(rf"between {low} and {high} ships|{low} to {high} ships", each.answer), each.answer
+
+
+def test_many_is_no_word_against_a_range_and_another_number_is() -> None:
+    many = said_by("counting", ships(23, "Many ships are in a harbor."), margins=RANGES)
+    assert {each.facts[0] for each in many} == {("range", "ship", 20, 30)}
+    assert said_by("counting", ships(23, "A harbor with 40 ships."), margins=RANGES) == []
+    assert said_by("counting", ships(23)) == []
+    (exact, *_) = said_by("counting", ships(12), margins=RANGES)
+    assert exact.facts[0] == ("count", "ship", 12)
+
+
 FOUR = image((), (*dogs((10, 10), (90, 10), (90, 90)), CAT))
 
 

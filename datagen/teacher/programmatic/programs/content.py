@@ -335,12 +335,13 @@ def _category(told: Told) -> str:
     return _CATEGORY_OF.get(told.head, told.head)
 
 
-def _kind(told: Told, facts: Facts) -> Kind | None:
-    """What boxes have of the thing: first by its own word, as a mug is a cup only where no mug is boxed."""
-    for kind in facts.kinds:
-        if told.head in (kind.noun.singular, kind.noun.plural):
-            return kind
-    return facts.kind(_category(told))
+def _kind_of(told: Told, facts: Facts) -> Kind | None:
+    """What is boxed of the thing: where its word is the name of a domain's category, that."""
+    kind = facts.kind(_category(told))
+    if kind is not None:
+        return kind
+    domain = (each for each in facts.kinds if each.category not in CATEGORIES)
+    return next((each for each in domain if told.head in (each.noun.singular, each.noun.plural)), None)
 
 
 def _topic(told: Told) -> str:
@@ -355,7 +356,7 @@ def _acts(told: Told) -> bool:
 
 def _is_certain(told: Told, facts: Facts, voice: Voice) -> bool:
     """Whether "the man" or "the dogs" can mean only one man, only these dogs."""
-    kind = _kind(told, facts)
+    kind = _kind_of(told, facts)
     if kind is None:
         # A pitcher where nobody is boxed may be a jug.
         is_certain = _category(told) != PERSON or not facts.kinds
@@ -420,7 +421,7 @@ def _more(told: Told, facts: Facts, voice: Voice) -> _More:
             text = voice.say(f"content.more_{key}", words=other.words, **slots)
             tells = frozenset((_topic(other),))
             return _More(text, (_fact(other, facts),), (), _numbers(other, facts), tells)
-    kind = _kind(told, facts)
+    kind = _kind_of(told, facts)
     single = kind.single if kind is not None and not told.is_plural else None
     if kind is not None and single is not None and voice.chance(0.5):
         place = place_of(single, facts.frame, voice)
@@ -476,7 +477,7 @@ def _answered(
         return IDLE
     more = _more(told, facts, voice)
     slots = _slots(told) | others
-    kind = _kind(told, facts)
+    kind = _kind_of(told, facts)
     is_meant = kind is not None and (told.is_plural or kind.count == 1)
     boxes = kind.boxes if kind is not None and is_meant else ()
     return Said(
