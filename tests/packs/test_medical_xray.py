@@ -145,7 +145,8 @@ def test_nothing_is_said_that_reads_like_nonsense_of_a_body() -> None:
     texts = [m.value for record in records_of(run()) for m in record.conversations]
     nonsense = re.compile(
         r"how many (hearts|tracheas|left lungs|right lungs)|what colou?r|\ba heart\b"
-        r"|(is|are) (sitting|standing)|some (cardiomegaly|consolidation|atelectasis|infiltration|pleural effusion)"
+        r"|(is|are) (sitting|standing)"
+        r"|some (cardiomegaly|consolidation|atelectasis|infiltration|pleural effusion)"
         r"|atelectases",
         re.IGNORECASE,
     )
