@@ -82,6 +82,11 @@ def test_a_denial_is_no_summary_while_there_is_another_caption() -> None:
     assert [caption.text for caption in made.captions] == ["The heart is on the left."]
 
 
+def test_what_names_no_finding_is_no_summary_where_another_caption_names_one() -> None:
+    made = facts("The heart is on the left.", "There is a mass.", boxes=("heart", "mass"))
+    assert [caption.text for caption in made.captions] == ["There is a mass."]
+
+
 def test_a_denied_finding_that_is_boxed_is_not_spoken_of() -> None:
     made = facts("No mass is seen.", boxes=("heart", "mass"))
     assert [kind.category for kind in made.kinds] == ["heart"]
