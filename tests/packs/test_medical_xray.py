@@ -144,8 +144,10 @@ def test_no_is_said_of_what_the_report_rules_out_and_of_nothing_else() -> None:
 def test_nothing_is_said_that_reads_like_nonsense_of_a_body() -> None:
     texts = [m.value for record in records_of(run()) for m in record.conversations]
     nonsense = re.compile(
-        r"how many (hearts|tracheas|left lungs|right lungs)|what colou?r|\ba heart\b|(is|are) (sitting|standing)"
-        r"|some (cardiomegaly|consolidation|atelectasis|infiltration|pleural effusion)|atelectases",
+        r"how many (hearts|tracheas|left lungs|right lungs)|what colou?r|\ba heart\b"
+        r"|(is|are) (sitting|standing)"
+        r"|some (cardiomegaly|consolidation|atelectasis|infiltration|pleural effusion)"
+        r"|atelectases",
         re.IGNORECASE,
     )
     assert [text for text in texts if nonsense.search(text)] == []

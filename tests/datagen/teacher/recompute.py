@@ -403,6 +403,14 @@ class Facts:
         named = (self.lexicon.names(caption) for caption in image.captions)
         return not image.of(category, crowds=True) and not any(category in each for each in named)
 
+    def _ruled_out(self, image: Image, category: str) -> bool:
+        """Of a pack's own nouns, which are written as their categories are."""
+        if category not in image.categories or image.of(category, crowds=True):
+            return False
+        naming = [caption.lower() for caption in image.captions if category.lower() in caption.lower()]
+        denial = re.compile(rf"\b(?:no|not|without)\b[^.;]*\b{re.escape(category.lower())}")
+        return bool(naming) and all(denial.search(caption) for caption in naming)
+
     def _count(self, image: Image, category: str, n: int) -> bool:
         return self.number(category, image) == n
 
