@@ -140,7 +140,7 @@ def _strangers(
 ) -> Iterator[Finding]:
     """Files that nothing reads: as a rule another one misspelt."""
     types = set(settings.types) if settings else set()
-    shared = {SETTINGS, *(path for path in shipped if "/" not in path)}
+    shared = {SETTINGS, *_NOT_LENT, *(path for path in shipped if "/" not in path)}
     in_types = {"system_message.txt", "000_caps.txt", "000_conv.txt", DIALOGUES}
     in_types |= {Path(path).name for path in shipped if path.endswith(".txt") and "/" in path}
     for file in own:
@@ -159,6 +159,10 @@ def _strangers(
             + (f"did you mean [types.{hint}]?" if hint else "add the table, or take the folder away"),
             is_warning=hint is None,
         )
+
+
+_NOT_LENT = ("hedges.txt", "nouns.toml")
+"""Files that a pack may bring and the default pack has no use for."""
 
 
 def _stranger(file: str, name: str, known: Collection[str]) -> Finding:
