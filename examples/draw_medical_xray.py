@@ -341,10 +341,9 @@ def pacemaker(body: Body, mark: Mark) -> list[Image.Image]:
         ((184, 66), (196, 62), (210, 64), (215, 76), (211, 88), (196, 91), (184, 86)), mark.side, blur=0.5
     )
     body.tint(box, 238)
-    lead = ((186, 78), (168, 66), (146, 68), (122, 84), (116, 130), (132, 170), (158, 180))
-    if mark.side == "right":
-        lead = ((186, 78), (168, 66), (152, 74), (146, 120), (136, 158), (112, 176))
-    bright_line(body, lead, mark.side, 1.5)
+    left = ((186, 78), (168, 66), (146, 68), (122, 84), (116, 130), (132, 170), (158, 180))
+    right = ((186, 78), (168, 66), (152, 74), (146, 120), (136, 158), (112, 176))
+    bright_line(body, left if mark.side == "left" else right, mark.side, 1.5)
     return [box]
 
 

@@ -113,7 +113,9 @@ def test_either_kind_alone_is_enough() -> None:
 
 
 def test_an_image_that_no_instances_file_lists_has_unknown_numbers_of_everything() -> None:
-    captions = write_captions([caption(), caption(id=11, image_id=2)], [image(), image(id=2, file_name="b.jpg")])
+    captions = write_captions(
+        [caption(), caption(id=11, image_id=2)], [image(), image(id=2, file_name="b.jpg")]
+    )
     listed, other = read_annotations([captions], [write_instances([box()])])
     assert isinstance(listed, ImageAnnotation) and isinstance(other, ImageAnnotation)
     assert (listed.uncounted, other.uncounted) == ((), ("dog",))

@@ -265,9 +265,9 @@ def test_nothing_is_known_to_be_absent_of_which_a_box_may_be_missing() -> None:
     assert of_kind("absence", claims("There are no dogs.", known([], [("cat", LEFT)]))) == [
         ("no dogs", "supported", "no box and no caption")
     ]
-    assert of_kind("absence", claims("There are no dogs.", known([], [("cat", LEFT)], uncounted=["dog"]))) == [
-        ("no dogs", "undecidable", "their boxes may be missing")
-    ]
+    assert of_kind(
+        "absence", claims("There are no dogs.", known([], [("cat", LEFT)], uncounted=["dog"]))
+    ) == [("no dogs", "undecidable", "their boxes may be missing")]
 
 
 def test_many_are_counted_only_where_the_image_is_spoken_of() -> None:
