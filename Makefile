@@ -22,6 +22,12 @@ RUN_FLAGS = $(foreach f,$(call given,CAPTIONS),--captions '$(f)') \
 	$(foreach f,$(call given,EVALUATION_IMAGES),--evaluation-images '$(f)') \
 	$(if $(call given,ALLOW_EVALUATION_IMAGES),--allow-evaluation-images)
 
+# Somebody who has exported one of these means it.
+EXPORTED := $(foreach name,CAPTIONS INSTANCES TEACHER BASE_URL PACK,$(if $(filter environment,$(origin $(name))),$(name)))
+ifneq ($(strip $(EXPORTED)),)
+$(warning not read from the environment: $(strip $(EXPORTED)); put it after make, as in make data $(firstword $(EXPORTED))=...)
+endif
+
 # Without DATA, training runs on what `make data` made of the bundled scenes.
 MADE        = out/data/llava_instruct.json
 TRAIN_FLAGS = --recipe '$(or $(call given,RECIPE),smoke)' --out '$(or $(call given,OUT),out/train)' \

@@ -34,7 +34,7 @@ def check_format(turn: Turn) -> Fault | None:
 
 
 def _wrong_with(text: str) -> str | None:
-    if not text.strip():
+    if not any(map(str.isalnum, text)):
         return "empty_turn"
     if "<" in text or "[" in text:
         if _IMAGE_TOKEN.search(text):

@@ -13,6 +13,7 @@ from datagen.records import Turn
     [
         "A dog.",
         "Two",
+        "4",
         "On the left, beside a [red] car: a dog.",
         "a < b and a == b",
         "The sign reads “Stop”",
@@ -28,6 +29,8 @@ def test_good_answers_pass(answer: str) -> None:
     [
         ("", "empty_turn"),
         (" \n ", "empty_turn"),
+        ("{}", "empty_turn"),
+        ("...", "empty_turn"),
         ("A dog in <image>.", "image_token_in_text"),
         ("A dog in < IMAGE >.", "image_token_in_text"),
         ("A dog.</captions>", "leftover_tag"),
