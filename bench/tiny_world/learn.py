@@ -6,7 +6,7 @@ For each seed, which decides everything: draws a world (draw.py), has `datagen` 
 its annotations, trains a vision tower on other images and captions of that world and a language model on
 its text (pretrain.py), runs both stages of `train`, and asks the exported model about held-out images
 (evaluate.py): once about the right image and once about that of another question. What is done is not
-done again. Writes OUT/seed-N/answers.json. What it gave so far: bench/results/learning.md.
+done again. Writes OUT/seed-N/answers.json. What came out: docs/learning.md.
 """
 
 from __future__ import annotations

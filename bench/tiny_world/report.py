@@ -131,7 +131,7 @@ def show(out: Path, seed: str, path: Path) -> None:
         for subject in SUBJECTS
         for place in (QUESTIONS // 5, 4 * QUESTIONS // 5)
     ]
-    figure, frames = plt.subplots(2, 3, figsize=(7.2, 5.2), dpi=130)
+    figure, frames = plt.subplots(2, 3, figsize=(7.2, 5.9), dpi=110)
     for frame, item in zip(frames.T.flat, chosen, strict=True):
         image = Image.open(folder / "held_out" / "images" / file_name(item["image"]))
         frame.imshow(image.resize((4 * SIZE, 4 * SIZE), Image.Resampling.NEAREST))
