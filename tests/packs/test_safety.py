@@ -194,6 +194,27 @@ def test_beside_the_other_types_it_keeps_both_kinds(tmp_path: Path) -> None:
     assert {line.reason for line in lost} >= {"near_question"}
 
 
+# Packs with a folder of their own
+
+
+@pytest.mark.parametrize("pack", ["medical-xray"])
+def test_a_pack_of_its_own_topics_emits_both_kinds_in_balance_and_the_same_again(
+    pack: str, tmp_path: Path
+) -> None:
+    for name in ("first", "again"):
+        assert datagen("run", "--pack", pack, "--types", "safety", "--out", tmp_path / name) == 0
+    first, again = ((tmp_path / name / "safety.json").read_bytes() for name in ("first", "again"))
+    assert first == again
+    own = tomllib.loads((PACKS / pack / "safety/dialogues.toml").read_text())["topic"]
+    said = {name.split(".")[1] for name in manifest_of(tmp_path / "first").programs if "." in name}
+    assert said and said <= own.keys()
+    records = records_of(tmp_path / "first", "safety.json")
+    assert len(records) >= 0.9 * manifest_of(tmp_path / "first").accounting["safety"].planned
+    for record in records:
+        turns = turns_of(record)
+        assert sum(DECLINES(turn) is not None for turn in turns) * 2 == len(turns)
+
+
 # An LLM's
 
 
