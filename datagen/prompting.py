@@ -328,8 +328,14 @@ def _response_type(name: str, table: ResponseTypeToml, files: Mapping[str, str],
     seeds = tuple(
         Seed(
             f"{name}/{number}",
-            text(f"{number}_caps.txt", f"the seed {number}_conv.txt has no proxy to answer: write it, or take the other file away"),
-            text(f"{number}_conv.txt", f"the seed {number}_caps.txt has no reply: write it, or take the other file away"),
+            text(
+                f"{number}_caps.txt",
+                f"the seed {number}_conv.txt has no proxy to answer: write it, or take the other file away",
+            ),
+            text(
+                f"{number}_conv.txt",
+                f"the seed {number}_caps.txt has no reply: write it, or take the other file away",
+            ),
         )
         for number in sorted(numbers)
     )
