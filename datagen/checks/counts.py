@@ -90,12 +90,17 @@ def count_claim(
         return claim("contradicted", boxed)
     if number == 1 and not is_exhaustive and not _is_only_one(reading, mention):
         return claim("undecidable", boxed)
+    # "two people are standing on the left"
+    has_place = SIDE in reading.codes[mention.end : mention.end + 7]
     if not noun.names and noun.things:
+        # Boxes do not tell how many are of a kind, and a caption with the same words does.
+        kinds = evidence.numbers_of_words.get(noun.words, {})
+        are_all = not (mention.is_subset or is_partition or mention.is_modified or has_place)
+        if are_all and kinds and number < min(kinds):
+            return claim("contradicted", f"caption {kinds[min(kinds)]} says {min(kinds)}")
         return claim("undecidable", f"{boxed}, of which these are a kind")
     if mention.is_subset or is_partition:
         return claim("undecidable", "some of them")
-    # "two people are standing on the left"
-    has_place = SIDE in reading.codes[mention.end : mention.end + 7]
     is_group = mention.at_least > 0
     if (mention.is_modified or has_place) and not is_exhaustive and not is_group:
         # "only one dog is jumping": the others do not

@@ -80,6 +80,8 @@ class Evidence:
         """Phrases of the vocabulary, as captions have them, with the first caption."""
         self.numbers: dict[str, dict[int, int]] = {}
         """By thing: the numbers that captions give, each with its caption."""
+        self.numbers_of_words: dict[str, dict[int, int]] = {}
+        """The same by the very phrase of the vocabulary: "red apple", which is a kind of apple."""
         self.supposed: dict[str, int] = {}
         """Things that a caption only supposes, in a pack whose captions are reports."""
         self.denied: dict[str, int] = {}
@@ -146,6 +148,8 @@ class Evidence:
                     place.setdefault(thing, number)
                 continue
             self.words.setdefault(noun.words, number)
+            if mention.number is not None:
+                self.numbers_of_words.setdefault(noun.words, {}).setdefault(mention.number, number)
             sides = sides_said_of(reading, mention)
             for thing in noun.things:
                 self.said.setdefault(thing, number)

@@ -247,6 +247,20 @@ def test_fewer_than_are_boxed_may_be_some_of_them() -> None:
     assert of_kind("count", claims("Two of the dogs sleep.", three)) == []
 
 
+def test_fewer_of_a_kind_than_a_caption_has_in_the_same_words_are_wrong() -> None:
+    four = [("person", LEFT), ("person", MIDDLE), ("person", RIGHT), ("person", RIGHT)]
+    three_men = known(["Three men and a woman."], four)
+    assert of_kind("count", claims("There are two men and a woman.", three_men))[:1] == [
+        ("two men", "contradicted", "caption 1 says 3")
+    ]
+    for answer in ("There are two men on the left.", "There are two men lying down."):
+        assert of_kind("count", claims(answer, three_men))[0][1] == "undecidable", answer
+    untold = known(["Some men and a woman."], four)
+    assert of_kind("count", claims("There are two men.", untold)) == [
+        ("two men", "undecidable", "4 boxes, of which these are a kind")
+    ]
+
+
 def test_a_crowd_leaves_the_number_open_upwards() -> None:
     evidence = known([], [("person", LEFT), ("person", RIGHT)], crowds=[("person", MIDDLE)])
     assert of_kind("count", claims("There are five people.", evidence)) == [
