@@ -197,7 +197,7 @@ def test_beside_the_other_types_it_keeps_both_kinds(tmp_path: Path) -> None:
 # Packs with a folder of their own
 
 
-@pytest.mark.parametrize("pack", ["medical-xray", "satellite"])
+@pytest.mark.parametrize("pack", ["medical-xray", "robot-workspace", "satellite"])
 def test_a_pack_of_its_own_topics_emits_both_kinds_in_balance_and_the_same_again(
     pack: str, tmp_path: Path
 ) -> None:
