@@ -141,6 +141,14 @@ def test_no_is_said_of_what_the_report_rules_out_and_of_nothing_else() -> None:
     assert denied >= 10
 
 
+def test_yes_and_no_to_findings_come_out_nearly_even() -> None:
+    lines = (run() / "evidence.jsonl").read_text().splitlines()
+    parts = [part for line in lines for turn in json.loads(line)["turns"] for part in turn["parts"]]
+    answers = [part["answer"] for part in parts if part["program"] == "finding_check"]
+    assert set(answers) == {"yes", "no"}
+    assert abs(answers.count("yes") - answers.count("no")) <= len(answers) / 4
+
+
 def test_nothing_is_said_that_reads_like_nonsense_of_a_body() -> None:
     texts = [m.value for record in records_of(run()) for m in record.conversations]
     nonsense = re.compile(

@@ -138,7 +138,11 @@ def test_whatever_the_set_what_is_said_reads_whole(program: str, frame: Frame) -
                 assert not re.search(r"\b(left|right) side\b", text)
 
 
-@pytest.mark.parametrize("program", [name for name, each in PROGRAMS.items() if each.family == "presence"])
+# `finding_check` is left out: its "no" comes from reports that find nothing, its "yes" from those that find something.
+ASK_BOTH = [name for name, each in PROGRAMS.items() if each.family == "presence" and name != "finding_check"]
+
+
+@pytest.mark.parametrize("program", ASK_BOTH)
 def test_where_nothing_can_be_called_absent_nothing_is_asked_for(program: str) -> None:
     assert said_by(program, SHIPS, vocabulary=("ship", "storage_tank")) == []
     assert said_by(program, FOUR, vocabulary=("dog", "cat")) == []
