@@ -138,7 +138,7 @@ def test_whatever_the_set_what_is_said_reads_whole(program: str, frame: Frame) -
                 assert not re.search(r"\b(left|right) side\b", text)
 
 
-# `finding_check` is left out: its "no" comes from reports that find nothing, its "yes" from those that find something.
+# `finding_check` is left out: its "no" comes from reports that rule something out, its "yes" from others too.
 ASK_BOTH = [name for name, each in PROGRAMS.items() if each.family == "presence" and name != "finding_check"]
 
 
