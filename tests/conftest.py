@@ -15,7 +15,7 @@ settings.load_profile("vitkit")
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Tiny matrices are not to be shared: threads that wait for each other beside a busy neighbour take tenfold.
 os.environ["OMP_NUM_THREADS"] = "1"
-# A shell starts what it puts in the background deaf to Ctrl-C, and children inherit that: tests that interrupt need it heard.
+# What a shell starts in the background is deaf to Ctrl-C, and so are its children: tests interrupt some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
