@@ -349,7 +349,9 @@ def _absent(mention: Mention, evidence: Evidence, vocabulary: Vocabulary) -> tup
     elif regions:
         return "undecidable", "a kind, which boxes do not tell"
     if not vocabulary.hedges:
-        return "supported", "no box and no caption"
+        # What is no category was never looked for, and captions leave things out.
+        boxed = noun.things & vocabulary.categories or (noun.members and noun.members <= vocabulary.categories)
+        return "supported" if boxed else "undecidable", "no box and no caption"
     # Reports say what was looked for and not found; of what they are silent, nobody knows.
     for thing in noun.in_order:
         if caption := evidence.denied.get(thing):

@@ -284,6 +284,21 @@ def test_nothing_is_known_to_be_absent_of_which_a_box_may_be_missing() -> None:
     ) == [("no dogs", "undecidable", "their boxes may be missing")]
 
 
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("There are no dogs.", "supported"),  # a category
+        ("There are no huskies.", "supported"),  # a kind of one
+        ("There are no lamps.", "undecidable"),  # none, so that nobody looked for it
+        ("There is no furniture.", "undecidable"),  # a group with lamps in it
+        ("There is no fruit.", "undecidable"),
+    ],
+)
+def test_silence_proves_only_what_annotators_looked_for(answer: str, verdict: str) -> None:
+    (claim,) = claims(answer, known(["A cat."], [("cat", LEFT)]))
+    assert (claim.kind, claim.verdict, claim.evidence) == ("absence", verdict, NOWHERE)
+
+
 def test_many_are_counted_only_where_the_image_is_spoken_of() -> None:
     one = known([], [("person", LEFT)])
     assert of_kind("count", claims("Many people like it where there is something green.", one)) == []
