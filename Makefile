@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT     = out/data
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # One flag per variable named after `make`; the environment's MODEL or SEED is somebody else's.
@@ -77,10 +78,10 @@ $(MADE): | $(VENV)/.base
 	$(BIN)/python -m datagen run --out out/data
 
 test: $(VENV)/.dev ## Set up, then run every test that needs no GPU, network or key
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: $(VENV)/.dev ## The slow tests too
-	$(BIN)/python -m pytest --slow
+	$(PYTEST) --slow
 
 lint: $(VENV)/.dev ## Set up, then ruff and mypy
 	$(BIN)/ruff check .
