@@ -18,13 +18,13 @@ from datagen.concepts import FREQUENT, RARE, balance
 from datagen.convert.collection import LeftOut, Where, image_id_of, printable
 from datagen.convert.files import NoColumns, find_columns, read_table, read_text
 from datagen.convert.images import Fault, ImageFolder
-from datagen.convert.summary import count_lines, counted
+from datagen.convert.summary import count_lines
 from datagen.convert.tables import IMAGE
 from datagen.convert.writing import check_new, new_folder, write_left_out
 from datagen.emit import ALIGNMENT
 from datagen.evaluation_images import read_evaluation_list
 from datagen.prompting import Pack, find_pack, load_pack
-from datagen.records import ImageAnnotation, InputError, Turn
+from datagen.records import ImageAnnotation, InputError, Turn, counted
 from schemas import LlavaRecord
 from schemas.llava import IMAGE_TOKEN
 

@@ -16,6 +16,11 @@ ProxyForm = Literal["grounded", "llava-exact"]
 Frame = Literal["camera", "overhead", "radiograph"]
 
 
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
+
+
 class InputError(Exception):
     """What the user gave cannot be used. The message is one line: where, what is wrong, what to do.
 

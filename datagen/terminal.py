@@ -38,7 +38,7 @@ from datagen.ledger import Progress as AskedSoFar
 from datagen.planning import Estimate, Plan, Quote, estimate_cost
 from datagen.pricing import PRICES
 from datagen.prompting import PACKS, unwritten
-from datagen.records import ImageAnnotation, Message
+from datagen.records import ImageAnnotation, Message, counted
 from datagen.usefulness import warnings as usefulness_warnings
 from schemas import Accounting, AuditReport, RunManifest
 
@@ -156,8 +156,8 @@ class RunWatcher:
         _out.print("Samples: " + ", ".join(parts))
         if change.superseded:
             _out.print(
-                f"This plan replaces another: {change.superseded:,} replies are no longer used; they stay in "
-                "the ledger"
+                f"This plan replaces another: {_replies(change.superseded)} no longer used, "
+                "kept in the ledger"
             )
         if self.total:
             if self._job and self._job.teacher.paid:
@@ -211,8 +211,8 @@ class RunWatcher:
         requests = sum(batch.requests for batch in batches)
         done = sum(batch.completed + batch.failed for batch in batches)
         states = ", ".join(f"{count} {name}" for name, count in Counter(b.status for b in batches).items())
-        plural = "batch" if len(batches) == 1 else "batches"
-        line = f"{len(batches)} {plural} open ({states}): {done:,} of {requests:,} requests done"
+        told = counted(len(batches), "batch", "batches")
+        line = f"{told} open ({states}): {done:,} of {requests:,} requests done"
         self._bar.update(self._task, verdicts=line)
         if not _err.is_terminal and line != self._batches:
             self._batches = line
@@ -284,7 +284,7 @@ def say_download(archives: Sequence[tuple[str, int]], out: Path, needed: int, fr
 
 def say_coco(folders: Sequence[tuple[str, int]], out: Path, split: str, *, is_new: bool) -> None:
     """Name and number of files of each folder; and what to do next with a split's files."""
-    listed = ", ".join(f"{name}/ ({files:,} files)" for name, files in folders)
+    listed = ", ".join(f"{name}/ ({counted(files, 'file')})" for name, files in folders)
     _out.print(f"{'In' if is_new else 'Nothing to do: in'} {_plain(str(out))} there are {listed}")
     annotations = out / "annotations"
     given = {
@@ -458,7 +458,7 @@ def say_alignment(manifest: RunManifest, out: Path) -> None:
 
 def say_audit(report: AuditReport, out: Path) -> None:
     name, images = _plain(Path(report.file.path).name), report.images
-    _out.print(f"{name}: {report.samples:,} samples with {report.turns:,} turns")
+    _out.print(f"{name}: {counted(report.samples, 'sample')} with {counted(report.turns, 'turn')}")
     if report.unreadable:
         first = report.unreadable[0]
         detail = _plain(f"{first.record}: {first.reason}{': ' if first.detail else ''}{first.detail}")
@@ -467,7 +467,7 @@ def say_audit(report: AuditReport, out: Path) -> None:
     if not report.annotations:
         _out.print("No annotations given: nothing was held against captions or boxes")
     elif unseen:
-        _out.print(f"{unseen:,} samples are not in the annotations: checked for all but what they show")
+        _out.print(f"{counted(unseen, 'sample')} not in the annotations: checked for all but what they show")
     width = max(len(each) for each in report.types)
     _out.print(f"{'':<{width}}  samples =    passed + partly unfit +     unfit + duplicate   (type guessed)")
     for each, counts in report.types.items():
@@ -484,8 +484,8 @@ def say_audit(report: AuditReport, out: Path) -> None:
         if reasons:
             _out.print(f"{what}: " + ", ".join(f"{reason} {count:,}" for reason, count in reasons.items()))
     if found := report.evaluation_images.by_benchmark:
-        counted = ", ".join(f"{benchmark} {count:,}" for benchmark, count in found.items())
-        _out.print(f"images of benchmarks: {report.evaluation_images.images:,} ({_plain(counted)})")
+        listed = ", ".join(f"{benchmark} {count:,}" for benchmark, count in found.items())
+        _out.print(f"images of benchmarks: {report.evaluation_images.images:,} ({_plain(listed)})")
     for warning in report.warnings:
         _out.print(f"  {_plain(warning)}")
     _out.print("Passed means: not contradicted by the captions and boxes, where there are any.")
@@ -497,7 +497,8 @@ def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
     say = _out.print
     total = sum(quote.asked for quote in quotes.values())
     answered = sum(quote.answered for quote in quotes.values())
-    say(f"A run would ask the {job.teacher.name} teacher {total:,} requests for {made.images:,} images.")
+    asked = counted(total, "request")
+    say(f"A run would ask the {job.teacher.name} teacher {asked} for {counted(made.images, 'image')}.")
     if answered:
         say(f"Answered already, and not counted below: {answered:,}.")
     failed = sum(quote.failed for quote in quotes.values())
@@ -541,7 +542,7 @@ def say_quote(job: Job, made: Plan, quotes: Mapping[str, Quote]) -> None:
     if measured:
         say(
             "These are estimates: input from the words, digits and marks of the very messages, scaled by "
-            f"what the endpoint reported for {measured:,} replies in this folder; output as long as those."
+            f"what the endpoint reported for {_replies(measured)} in this folder; output as long as those."
         )
     else:
         say(
@@ -610,7 +611,11 @@ def _say_cost(manifest: RunManifest) -> None:
     if cost.possibly_billed:
         _out.print(f"  and at most {_dollars(cost.possibly_billed)} more for attempts that may be billed")
     if cost.unpriced_replies:
-        _out.print(f"  not counting {cost.unpriced_replies:,} replies of models without a price")
+        _out.print(f"  not counting {_replies(cost.unpriced_replies)} of models without a price")
+
+
+def _replies(number: int) -> str:
+    return counted(number, "reply", "replies")
 
 
 def _dollars(amount: float) -> str:
@@ -664,7 +669,7 @@ def say_status(ledger: Ledger, folder: Path) -> None:
         )
     superseded = ledger.superseded()
     if superseded:
-        _out.print(f"{superseded:,} replies of earlier plans are kept and not used")
+        _out.print(f"{_replies(superseded)} of earlier plans kept and not used")
     prompt, cached, completion = ledger.usage()
     if prompt or completion:
         _out.print(f"Tokens: {prompt:,} in ({cached:,} cached), {completion:,} out")
@@ -711,7 +716,10 @@ def _say_asking(asking: Asking) -> None:
     else:
         state = "broke off: the same command goes on"
     seconds = max(until - asking.started_at, 1e-3)
-    _out.print(f"Last asking: {state}; {asking.replies:,} replies, {asking.replies / seconds:,.1f}/s", end="")
+    _out.print(
+        f"Last asking: {state}; {_replies(asking.replies)}, {asking.replies / seconds:,.1f}/s",
+        end="",
+    )
     if asking.completion_tokens:
         p50, p90, p99 = asking.latencies
         _out.print(f", {asking.completion_tokens / seconds:,.0f} output tokens/s", end="")

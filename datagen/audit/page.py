@@ -11,6 +11,7 @@ from typing import Any
 from datagen.audit.books import EXAMPLES, commonest, short
 from datagen.audit.records import UNPRINTABLE
 from datagen.audit.response_types import LONG_ANSWER
+from datagen.records import counted
 from schemas import AuditReport
 from schemas.audit import Example
 
@@ -41,7 +42,8 @@ def _opening(report: AuditReport) -> str:
     images, lines = report.images, []
     each = report.types.values()
     read = (
-        f"{report.samples:,} samples with {report.turns:,} turns: {sum(e.passed for e in each):,} passed, "
+        f"{counted(report.samples, 'sample')} with {counted(report.turns, 'turn')}: "
+        f"{sum(e.passed for e in each):,} passed, "
         f"{sum(e.partly_unfit for e in each):,} partly unfit, {sum(e.unfit for e in each):,} unfit, "
         f"{sum(e.duplicate for e in each):,} duplicate."
     )
@@ -61,7 +63,7 @@ def _opening(report: AuditReport) -> str:
         ]
         others = ", ".join(f"{count:,} {what}" for count, what in unseen if count)
         files = ", ".join(f"`{Path(each.path).name}`" for each in report.annotations)
-        said = f"Held against captions and boxes: {images.annotated:,} samples ({files})."
+        said = f"Held against captions and boxes: {counted(images.annotated, 'sample')} ({files})."
         if not images.annotated:
             said = f"**No sample's image is in the annotations** ({files})."
         if others:
@@ -152,8 +154,9 @@ def _evaluation(report: AuditReport) -> str:
         lines.append("None of the benchmarks that are known here.")
     else:
         lines.append(
-            f"**{found.images:,} images of benchmarks, in {found.samples:,} samples.** A model that is "
-            "trained on them is not measured by those benchmarks. They were checked like all others."
+            f"**{counted(found.images, 'image')} of benchmarks, in {counted(found.samples, 'sample')}.** "
+            "A model that is trained on them is not measured by those benchmarks. "
+            "They were checked like all others."
         )
         listed = [[_cell(benchmark), f"{count:,}"] for benchmark, count in found.by_benchmark.items()]
         lines.append(_table([["benchmark", "images"], *listed]))

@@ -350,8 +350,10 @@ def _absent(mention: Mention, evidence: Evidence, vocabulary: Vocabulary) -> tup
         return "undecidable", "a kind, which boxes do not tell"
     if not vocabulary.hedges:
         # What is no category was never looked for, and captions leave things out.
-        boxed = noun.things & vocabulary.categories or (noun.members and noun.members <= vocabulary.categories)
-        return "supported" if boxed else "undecidable", "no box and no caption"
+        looked_for = noun.things & vocabulary.categories
+        if looked_for or (noun.members and noun.members <= vocabulary.categories):
+            return "supported", "no box and no caption"
+        return "undecidable", "no box and no caption"
     # Reports say what was looked for and not found; of what they are silent, nobody knows.
     for thing in noun.in_order:
         if caption := evidence.denied.get(thing):

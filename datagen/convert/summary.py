@@ -8,6 +8,7 @@ from pathlib import Path
 
 from datagen.convert import Converted
 from datagen.convert.writing import CAPTIONS, LEFT_OUT
+from datagen.records import counted
 
 
 def count_lines(counts: Mapping[str, Mapping[str, int]], out: Path) -> list[str]:
@@ -18,11 +19,6 @@ def count_lines(counts: Mapping[str, Mapping[str, int]], out: Path) -> list[str]
             told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
             lines.append(f"{outcome.replace('_', ' ')}: {sum(reasons.values()):,} ({told})")
     return [*lines, f"each is named in {out / LEFT_OUT}"] if lines else []
-
-
-def counted(number: int, singular: str, plural: str | None = None) -> str:
-    """`1 image`, `2 images`."""
-    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def summary(converted: Converted, out: Path) -> list[str]:

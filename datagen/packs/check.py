@@ -37,7 +37,7 @@ from datagen.prompting import (
     unwritten,
     with_lent,
 )
-from datagen.records import InputError, Turn
+from datagen.records import InputError, Turn, counted
 from datagen.teacher.programmatic import weights_of
 from datagen.teacher.programmatic.dialogues import FILE as DIALOGUES
 from datagen.teacher.programmatic.knowledge import FILE as KNOWLEDGE
@@ -332,8 +332,9 @@ def summary(report: PackReport) -> list[str]:
         lines.append(
             f"{prefix.response_type}: seeds {prefix.seeds}, about {prefix.tokens:,} tokens before every image"
         )
-    held = f"; held against {report.categories:,} categories" if report.categories else ""
+    categories = counted(report.categories, "category", "categories")
+    held = f"; held against {categories}" if report.categories else ""
     told = "clean" if not wrong else f"{wrong:,} to mend"
     if warnings:
-        told += f", {warnings:,} warning{'s' if warnings > 1 else ''}"
+        told += f", {counted(warnings, 'warning')}"
     return [*lines, f"{folder}: {told}{held}"]

@@ -11,6 +11,7 @@ from string import Template
 from datagen.packs.figures import Figures, percentile
 from datagen.packs.known import Known
 from datagen.prompting import PLACEHOLDER, Pack
+from datagen.records import counted
 
 _MOST_CATEGORIES = 40
 
@@ -45,7 +46,7 @@ def checklist(
 
 def _figures(figures: Figures) -> str:
     words, boxes = figures.words, figures.boxes
-    lines = [f"- {figures.images:,} images"]
+    lines = [f"- {counted(figures.images, 'image')}"]
     if figures.unusable:
         told = ", ".join(f"{reason} {count:,}" for reason, count in figures.unusable.most_common())
         lines.append(f"- {sum(figures.unusable.values()):,} more that cannot be used: {told}")
@@ -54,18 +55,18 @@ def _figures(figures: Figures) -> str:
             f'"{text} …" {count / len(words):.0%}' for text, count in figures.openings.most_common(5)
         )
         lines.append(
-            f"- {len(words):,} captions, {len(words) / figures.images:.1f} an image, "
+            f"- {counted(len(words), 'caption')}, {len(words) / figures.images:.1f} an image, "
             f"typically of {percentile(words, 50)} words "
             f"(a tenth up to {percentile(words, 10)}, nine tenths up to {percentile(words, 90)}); "
             f"they begin with {openings}"
         )
     if figures.without_captions:
-        lines.append(f"- {figures.without_captions:,} images without a caption")
+        lines.append(f"- {counted(figures.without_captions, 'image')} without a caption")
     if figures.areas:
         lines.append(
-            f"- {sum(boxes):,} boxes: {percentile(boxes, 50)} an image (a tenth up to "
+            f"- {counted(sum(boxes), 'box', 'boxes')}: {percentile(boxes, 50)} an image (a tenth up to "
             f"{percentile(boxes, 10)}, nine tenths up to {percentile(boxes, 90)}, at most {max(boxes)}); "
-            f"{figures.crowds:,} crowds"
+            f"{counted(figures.crowds, 'crowd')}"
         )
         lines.append(
             f"- half of the boxes cover up to {percentile(figures.areas, 50):.2%} of the image, a tenth "
@@ -73,7 +74,7 @@ def _figures(figures: Figures) -> str:
             f"{figures.share_below(0.003):.0%} cover less than 0.3 %"
         )
     if figures.without_boxes:
-        lines.append(f"- {figures.without_boxes:,} images without a box")
+        lines.append(f"- {counted(figures.without_boxes, 'image')} without a box")
     return "\n".join(lines)
 
 

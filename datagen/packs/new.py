@@ -18,7 +18,7 @@ from datagen.packs.checklist import checklist
 from datagen.packs.figures import Figures, choose, measure, percentile
 from datagen.packs.known import Known, known_as
 from datagen.prompting import DEFAULT_PACK, PACKS, PLACEHOLDER, Pack, find_pack, load_pack, unwritten
-from datagen.records import ImageAnnotation, InputError
+from datagen.records import ImageAnnotation, InputError, counted
 from schemas.pack import MarginsToml
 
 CHECKLIST = "CHECKLIST.md"
@@ -325,8 +325,8 @@ def summary(made: NewPack, source: str, options: Mapping[str, Sequence[Path]]) -
     figures, folder = made.figures, made.folder
     unknown = [each.phrase for each in made.known if each.thing is None]
     lines = [
-        f"{folder}: a pack made from {source} for {figures.images:,} images, "
-        f"{sum(figures.captions):,} captions and {sum(figures.boxes):,} boxes"
+        f"{folder}: a pack made from {source} for {counted(figures.images, 'image')}, "
+        f"{counted(sum(figures.captions), 'caption')} and {counted(sum(figures.boxes), 'box', 'boxes')}"
     ]
     if made.known:
         there = len(made.known) - len(unknown)

@@ -697,7 +697,7 @@ def test_what_is_in_an_open_batch_is_neither_quoted_nor_asked_online(
         capsys.readouterr()
         assert datagen("quote", *files, *openai(server), "--out", out) == 0
         said = capsys.readouterr().out
-        assert "would ask the openai teacher 1 requests" in said
+        assert "would ask the openai teacher 1 request for 6 images." in said
         assert "In open batches already, and not counted below: 2." in said
         assert datagen("run", *files, *openai(server), "--out", out) == 2
         assert "2 requests are in batches that are still open: collect them with" in capsys.readouterr().err
