@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from datagen.checks.claims import Claim, Verdict, is_presupposed, is_said_of_image
 from datagen.checks.english import BE, SIDE, VERB
 from datagen.checks.evidence import Evidence
 from datagen.checks.reading import Mention, Mode, Reading, Span
 from datagen.checks.vocabulary import Vocabulary
+
+# From this many on, a quantity is far from the few boxes that it is held against.
+_DOZENS = 24
 
 
 def count_claims(reading: Reading, evidence: Evidence, vocabulary: Vocabulary) -> Iterator[Claim]:
@@ -30,6 +34,35 @@ def count_claims(reading: Reading, evidence: Evidence, vocabulary: Vocabulary) -
         is_partition = counted.get(key, 0) > 1 and not is_group
         if claim := count_claim(reading, mention, mention.number, evidence, vocabulary, is_partition):
             yield claim
+    yield from comparisons(reading, evidence, vocabulary)
+
+
+def comparisons(reading: Reading, evidence: Evidence, vocabulary: Vocabulary) -> Iterator[Claim]:
+    """`more ships than cars`, `fewer dogs than cats`: by the boxes of both."""
+    words = reading.words
+    for first, second in pairwise(reading.mentions):
+        how = words[first.first]
+        if how not in ("more", "fewer") or words[first.end : second.first] != ["than"]:
+            continue
+        if first.mode == second.mode == Mode.ASSERTED and not second.is_modified:
+            verdict, why = _compared(first, second, how == "more", evidence, vocabulary)
+            yield Claim("count", reading.said(first.first, second.end), "more or fewer", verdict, why)
+
+
+def _compared(
+    first: Mention, second: Mention, more: bool, evidence: Evidence, vocabulary: Vocabulary
+) -> tuple[Verdict, str]:
+    totals = []
+    for noun in (first.noun, second.noun):
+        things = noun.names or noun.members
+        if not things or not things <= vocabulary.categories or not evidence.open_ended.isdisjoint(things):
+            return "undecidable", "boxes do not count both"
+        total = sum(not region.is_crowd for region in evidence.regions(noun))
+        if any(total not in evidence.numbers.get(thing, {total: 0}) for thing in things):
+            return "undecidable", "a caption has another number"
+        totals.append(total)
+    is_so = totals[0] > totals[1] if more else totals[0] < totals[1]
+    return "supported" if is_so else "contradicted", f"{totals[0]} and {totals[1]} boxes"
 
 
 def count_claim(
@@ -61,8 +94,12 @@ def count_claim(
             *_verdict_of_span(reading, mention, mention.span, total, evidence, is_open, is_partition)
         )
     if number is None:
-        if total >= mention.at_least or is_open or any(thing in evidence.in_plural for thing in things):
-            return claim("supported" if total >= mention.at_least else "undecidable", boxed)
+        if total >= mention.at_least:
+            return claim("supported", boxed)
+        # A box may be drawn around a flock; two boxes are no hundreds.
+        is_many = mention.at_least >= _DOZENS and total > 1
+        if is_open or (not is_many and any(thing in evidence.in_plural for thing in things)):
+            return claim("undecidable", boxed)
         # "several" is loose: half as many are not called that.
         if not total or total * 2 > mention.at_least or not noun.names:
             return claim("undecidable", boxed)

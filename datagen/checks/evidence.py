@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from datagen.checks.english import ADVERB, ATTRIBUTE, BE, CONJUNCTION, MARK, PREPOSITION, SIDE
+from datagen.checks.english import ADVERB, ATTRIBUTE, BE, CONJUNCTION, MARK, PREPOSITION
 from datagen.checks.reading import Mention, Mode, Reading, is_limited, read, says_none
 from datagen.checks.vocabulary import AttributeWord, Noun, Vocabulary
 
@@ -90,6 +90,8 @@ class Evidence:
         """Things of which a caption denies some: none on the left, no large one."""
         self.sides: dict[str, dict[str, int]] = {}
         """By thing: `left` and `right`, where a caption that names it says so, as the caption means them."""
+        self.may_be_on: set[tuple[str, str]] = set()
+        """Things and sides that a caption speaks of in one sentence, of which neither need be the other's."""
         self.in_plural: set[str] = set()
         self.may_be: dict[str, int] = {}
         """Things that a caption may mean by a word for a group (`animal`) that no box explains."""
@@ -150,11 +152,12 @@ class Evidence:
             self.words.setdefault(noun.words, number)
             if mention.number is not None:
                 self.numbers_of_words.setdefault(noun.words, {}).setdefault(mention.number, number)
-            sides = sides_said_of(reading, mention)
+            sides, other_sides = sides_said_of(reading, mention)
             for thing in noun.things:
                 self.said.setdefault(thing, number)
                 for side in sides:
                     self.sides.setdefault(thing, {}).setdefault(side, number)
+                self.may_be_on.update((thing, side) for side in other_sides)
                 if mention.is_plural or mention.at_least or (mention.number or 0) > 1:
                     self.in_plural.add(thing)
                 if mention.number is not None:
@@ -228,15 +231,31 @@ def own_sides(reading: Reading, mention: Mention) -> tuple[str, ...]:
     return tuple(dict.fromkeys(side for word in words for side in _SIDES.get(word, ())))
 
 
-def sides_said_of(reading: Reading, mention: Mention) -> tuple[str, ...]:
-    """The sides of a mention: its own, or else all that its clause speaks of."""
-    if SIDE not in reading.codes and _SIDES.keys().isdisjoint(reading.words):
-        return ()
-    if own := own_sides(reading, mention):
-        return own
+def sides_said_of(reading: Reading, mention: Mention) -> tuple[Sequence[str], Sequence[str]]:
+    """The sides of a mention, and those that its sentence speaks of and that may be another thing's.
+
+    Its own (`a left effusion`), or those of the words around it up to the next comma, `and` or `with`; or
+    all of a sentence that names nothing else.
+    """
+    words = reading.words
+    if _SIDES.keys().isdisjoint(words):
+        return (), ()
     begin, end = next((lo, hi) for lo, hi in reading.sentences if lo <= mention.head < hi)
-    words = reading.words[begin:end]
-    return tuple(dict.fromkeys(side for word in words for side in _SIDES.get(word, ())))
+
+    def sides(lo: int, hi: int) -> tuple[str, ...]:
+        said = (
+            word for word, mode in zip(words[lo:hi], reading.modes[lo:hi], strict=True) if mode != Mode.DENIED
+        )
+        return tuple(dict.fromkeys(side for word in said if word in _SIDES for side in _SIDES[word]))
+
+    def parts(at: int) -> bool:
+        return reading.codes[at] in (CONJUNCTION, MARK) or words[at] in ("with", "without")
+
+    first = next((at + 1 for at in range(mention.first - 1, begin - 1, -1) if parts(at)), begin)
+    last = next((at for at in range(mention.end, end) if parts(at)), end)
+    is_alone = not any(m.noun.things and begin <= m.head < end and m is not mention for m in reading.mentions)
+    told = own_sides(reading, mention) or sides(first, last) or (sides(begin, end) if is_alone else ())
+    return told, sides(begin, end)
 
 
 def _boxes(regions: list[Region]) -> str:

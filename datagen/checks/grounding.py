@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from datagen.checks.attributes import asked_attributes, attribute_claim, attribute_claims
-from datagen.checks.claims import THE_IMAGE, Claim, Verdict, is_presupposed
-from datagen.checks.counts import count_claim, count_claims
+from datagen.checks.claims import THE_IMAGE, Claim, Verdict, is_presupposed, is_said_of_image
+from datagen.checks.counts import comparisons, count_claim, count_claims
 from datagen.checks.english import ATTRIBUTE, BE, DENIAL, MODAL, PREPOSITION, SIDE, THERE
 from datagen.checks.evidence import Bound, Evidence
 from datagen.checks.positions import laterality_claims, position_claims, size_claims
@@ -112,17 +113,22 @@ class Grounding:
         yield from attribute_claims(answer, evidence, self.vocabulary)
 
     def _of_place_asked(self, question: Reading, answer: Reading, evidence: Evidence) -> Iterator[Claim]:
-        """`The cat.` to `Which animal is on the right?`: that the cat is."""
-        if question.words[:1] not in (["which"], ["what"], ["who"]) or len(answer.words) > 6:
+        """`The cat and the dog.` to `Which animals are on the right?`: that each of them is."""
+        if question.words[:1] not in (["which"], ["what"], ["who"]):
             return
         place = _PLACE.search(question.text)
         named = [mention for mention in answer.mentions if not mention.is_modifier]
-        if place is None or len(named) != 1 or named[0].mode != Mode.ASSERTED or SIDE in answer.codes:
+        if place is None or not named or SIDE in answer.codes:
             return
-        words = answer.said(named[0].first, named[0].end)
-        said = read(f"{words} is {place[0].rstrip('?. ')}.", self.vocabulary)
-        for claim in position_claims(said, None, evidence, self.vocabulary, self.frame):
-            yield claim._replace(words=words)
+        between = [word for a, b in pairwise(named) for word in answer.words[a.end : b.first]]
+        if not {*between} <= {",", "and"} or named[0].first + len(answer.words) - named[-1].end > 4:
+            return  # "A man who looks at a dog."
+        for mention in named:
+            if mention.mode == Mode.ASSERTED:
+                words = answer.said(mention.first, mention.end)
+                said = read(f"{words} is {place[0].rstrip('?. ')}.", self.vocabulary)
+                for claim in position_claims(said, None, evidence, self.vocabulary, self.frame):
+                    yield claim._replace(words=words)
 
     def _is_of_world(self, answer: Reading, mention: Mention) -> bool:
         """Whether an answer that may speculate may name a thing without claiming that it is seen."""
@@ -161,14 +167,22 @@ class Grounding:
             return
         if asks == "presence":
             first = mentions[0]
-            if is_yes:
+            if compared := [*comparisons(question, evidence, self.vocabulary)]:
+                yield from (_answered(claim, is_yes, word, rule) for claim in compared)
+            elif is_yes and _is_hedged(answer, first):
+                pass  # "Yes, atelectasis is possible."
+            elif is_yes:
                 claim = _object_claim(question, first, evidence, self.vocabulary, rule)
                 if claim:
                     yield claim._replace(words=word, evidence=f"{claim.words}: {claim.evidence}")
                 if first.number is not None or first.at_least:
                     for counted in count_claims(question, evidence, self.vocabulary):
                         yield counted._replace(rule=rule, words=word)
-            elif not (first.adjectives or first.is_modified or first.number is not None):
+            elif first.number is not None or first.span is not None:
+                # "Are there more than two dogs?" "No.": two are none too many.
+                for counted in count_claims(question, evidence, self.vocabulary):
+                    yield _answered(counted, is_yes, word, rule)
+            elif not (first.adjectives or first.is_modified or first.is_subset or first.at_least):
                 yield _absence(word, rule, first, evidence, self.vocabulary)
             if first.is_modified or first.adjectives:
                 yield from self._of_statement(question, is_yes, word, evidence)
@@ -192,14 +206,27 @@ class Grounding:
                     claims += [claim] if claim else []
         are_many = any(len(evidence.regions(mention.noun)) > 1 for mention in question.mentions)
         for claim in claims:
-            verdict = claim.verdict
-            if not is_yes:
-                if len(claims) > 1 or (claim.kind == "position" and are_many):
-                    continue  # No denies one of them, nobody knows which
-                verdict = {"supported": "contradicted", "contradicted": "supported"}.get(
-                    verdict, "undecidable"
-                )  # type: ignore[assignment]
-            yield claim._replace(verdict=verdict, words=word, rule="yes" if is_yes else "no")
+            if not is_yes and (len(claims) > 1 or (claim.kind == "position" and are_many)):
+                continue  # No denies one of them, nobody knows which
+            yield _answered(claim, is_yes, word, "yes" if is_yes else "no")
+
+
+def _answered(claim: Claim, is_yes: bool, word: str, rule: str) -> Claim:
+    """What a question asks, asserted by `Yes` or denied by `No`."""
+    verdict = claim.verdict if is_yes else _DENIED.get(claim.verdict, "undecidable")
+    return claim._replace(verdict=verdict, words=word, rule=rule)
+
+
+_DENIED: dict[Verdict, Verdict] = {"supported": "contradicted", "contradicted": "supported"}
+
+
+def _is_hedged(answer: Reading, asked: Mention) -> bool:
+    """Whether an answer that begins with Yes only supposes what it was asked about."""
+    named = [m for m in answer.mentions if m.noun.things & asked.noun.things]
+    if named:
+        return all(m.mode == Mode.SUPPOSED for m in named)
+    _, end = answer.sentences[0]
+    return any(pair == (THERE, MODAL) for pair in pairwise(answer.codes[:end]))
 
 
 def _unless_said(claim: Claim, evidence: Evidence, vocabulary: Vocabulary) -> Claim:
@@ -364,7 +391,9 @@ def _absent(mention: Mention, evidence: Evidence, vocabulary: Vocabulary) -> tup
 
 
 _PLACE = re.compile(
-    r"\b(?:on|to|at|in) the (?:\w+ )?(?:left|right|top|bottom|upper|lower|middle|center)\b.*", re.IGNORECASE
+    r"\b(?:(?:on|to|at|in) the (?:\w+ )?(?:left|right|top|bottom|upper|lower|middle|center)\b"
+    r"|(?:inside|within|outside|beyond) (?:of )?the\b).*",
+    re.IGNORECASE,
 )
 
 
@@ -384,7 +413,9 @@ def _short_answers(
         begin, end = answer.sentences[0] if answer.sentences else (0, 0)
         counted = [m for m in answer.mentions if (m.number is not None or m.at_least) and m.head < end]
         for mention in counted[:1]:
-            if mention.number is None and mention.noun.things == asked.noun.things:
+            # "Just a few cups.": elsewhere, few are few only where the image is spoken of
+            is_loose = mention.number is None and not is_said_of_image(answer, mention)
+            if is_loose and mention.span is None and mention.noun.things == asked.noun.things:
                 claim = count_claim(answer, mention, None, evidence, vocabulary, False)
                 if claim:
                     yield claim

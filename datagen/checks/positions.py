@@ -165,6 +165,8 @@ def _side_in_captions(mention: Mention, side: str, evidence: Evidence) -> tuple[
     }
     if side in told:
         return "supported", f"caption {told[side]}"
+    if any((thing, side) in evidence.may_be_on for thing in mention.noun.in_order):
+        return "undecidable", "a caption may mean something else by this side"
     if told:
         other, caption = next(iter(told.items()))
         return "contradicted", f"caption {caption} says {other}"
@@ -257,7 +259,8 @@ def _subjects(
     limit: int,
     evidence: Evidence,
 ) -> tuple[Sequence[Mention], bool]:
-    """Whom a place may be said of: any of these. And whether only of one of several (`one … another`)."""
+    """Whom a place may be said of: any of these, or all where they are joined (`_joined`). And
+    whether only of one of several (`one … another`)."""
     words, codes = reading.words, reading.codes
     clause = begin
     for at in range(first - 1, begin - 1, -1):
@@ -288,6 +291,8 @@ def _subjects(
         nearest = before[-1]
         if words[nearest.first] in ("one", "another") or nearest.is_subset:
             return [nearest], True
+        if joined := _joined(reading, before, first):
+            return joined, False
         return ([nearest] if nearest is before[0] else [before[0], nearest]), False
     if before:
         return (), False
@@ -308,6 +313,21 @@ def _subjects(
     if question is not None and (not reading.mentions or len(words) <= 8):
         return [m for m in question.mentions if not m.is_modifier][:1], False
     return (), False
+
+
+def _joined(reading: Reading, before: Sequence[Mention], first: int) -> list[Mention]:
+    """`the block and the mug` in `the block and the mug are inside …`: the place is that of each. Not in
+    `there is a block and a mug on the left`, which may be said of the mug alone."""
+    joined = [before[-1]]
+    for mention in reversed(before[:-1]):
+        if not _LISTS.issuperset(reading.words[mention.end : joined[0].first]):
+            break
+        joined.insert(0, mention)
+    has_verb = not {BE, VERB}.isdisjoint(reading.codes[joined[-1].end : first])
+    return joined if len(joined) > 1 and has_verb else []
+
+
+_LISTS = frozenset((",", "and"))
 
 
 def _joins_clauses(codes: Sequence[int], begin: int, at: int, end: int) -> bool:
@@ -335,8 +355,10 @@ def _place(
     subjects = [m for m in subjects if (m is not reference and m.mode == Mode.ASSERTED) or m.is_definite]
     if reference is not None:
         subjects = [m for m in subjects if m.noun is not reference.noun]
-    # Of two in one clause the nearer may have the place, if it is a thing that has places.
-    subjects = [m for m in subjects if m is subjects[0] or evidence.regions(m.noun)]
+    are_joined = bool(subjects) and subjects == _joined(reading, subjects, first)
+    if not are_joined:
+        # Of two in one clause the nearer may have the place, if it is a thing that has places.
+        subjects = [m for m in subjects if m is subjects[0] or evidence.regions(m.noun)]
     words = reading.said(first, end)
     rule = "side of the frame" if reference is None else "side of an object"
     if not subjects:
@@ -368,13 +390,18 @@ def _place(
             else:
                 verdicts.append(("undecidable", "no box"))
     subject = subjects[0]
-    best = next((v for v in verdicts if v[0] == "supported"), None)
-    if best is None:
-        best = next((v for v in verdicts if v[0] == "undecidable"), verdicts[0])
+    if are_joined:
+        verdict = min(verdicts, key=lambda found: _WORST_FIRST.index(found[0]))
+        if verdict[0] == "supported":
+            verdict = "supported", "; ".join(why for _, why in verdicts)
+    else:
+        verdict = next((v for v in verdicts if v[0] == "supported"), None) or next(
+            (v for v in verdicts if v[0] == "undecidable"), verdicts[0]
+        )
     if question is None or subject in reading.mentions:
         lo, hi = min(subject.first, first), max(subject.end, end)
         words = reading.said(lo, hi)
-    yield Claim("position", words, rule, *best)
+    yield Claim("position", words, rule, *verdict)
 
 
 def _has_both_sides(words: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ reject what a text clearly says.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -109,6 +109,9 @@ class Reading:
     mentions: list[Mention]
     marked: Mapping[int, Mode] = field(default_factory=dict)
     """By index: the mode of words that stand beside one of the pack's own hedges or denials."""
+    nones: dict[int, bool] = field(default_factory=dict)
+    """By the noun's first word, for every denied mention once any is asked about: whether it says that there
+    is none."""
 
     @cached_property
     def may_suppose(self) -> bool:
@@ -145,6 +148,17 @@ _BOUNDS: dict[tuple[str, ...], str] = {
     ("up", "to"): "up to", ("less", "than"): "below", ("fewer", "than"): "below", ("under",): "below",
 }  # fmt: skip
 _BOUNDS |= {
+    (denial, *words): {"above": "up to", "below": "from"}[bound]
+    for words, bound in [*_BOUNDS.items()]
+    for denial in ("no", "not")
+    if words[1:] == ("than",)
+}
+# "flying over two boats": places, but for "there are over twenty boats".
+_PLACES = frozenset("over under around about".split())
+_BEFORE_BOUND = frozenset(
+    "with of has have had see sees count counts counted contain contains show shows include includes".split()
+)
+_BOUNDS |= {
     (word,): "near" for word in "than least most about around approximately roughly nearly almost".split()
 }
 # Where none of these stands, all is asserted.
@@ -170,10 +184,16 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
 
 
 def number_of(word: str) -> int | None:
-    """The number a word states: `three`, `3`; None for `10:30`, `2nd`, `1,5`."""
+    """The number a word states: `three`, `3`, `1,200`; None for `10:30`, `2nd`, `1,5` and a year."""
     if word in NUMBERS:
         return NUMBERS[word]
-    return int(word) if word.isdecimal() and len(word) <= 3 else None
+    if _THOUSANDS.fullmatch(word):
+        return int(word.replace(",", ""))
+    return int(word) if word.isdecimal() and len(word) <= 6 and not _YEAR.fullmatch(word) else None
+
+
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
+_YEAR = re.compile(r"1[89][0-9]{2}|20[0-9]{2}")
 
 
 def span_before(words: Sequence[str], begin: int, at: int) -> tuple[Span, int] | None:
@@ -193,9 +213,9 @@ def span_before(words: Sequence[str], begin: int, at: int) -> tuple[Span, int] |
             while lower > begin and words[lower - 1] in ("between", "from", "somewhere", *_NEARLY):
                 lower -= 1
             return Span(low, number, is_rough), lower
-    for size in (2, 1):
+    for size in (3, 2, 1):
         bound = _BOUNDS.get(tuple(words[first - size : first])) if first - size >= begin else None
-        if bound is None:
+        if bound is None or (words[first - 1] in _PLACES and not _may_bound(words, begin, first - 1)):
             continue
         first -= size
         spans = {
@@ -207,6 +227,17 @@ def span_before(words: Sequence[str], begin: int, at: int) -> tuple[Span, int] |
         }
         return spans[bound], first
     return None
+
+
+def _may_bound(words: Sequence[str], begin: int, at: int) -> bool:
+    """Whether `over` and its like may bound the number after them: `there are over`, `with over`, but not
+    `is over two boats`."""
+    before = words[at - 1] if at > begin else ""
+    if before in ("is", "are"):
+        return at - 2 >= begin and words[at - 2] == "there"
+    if not before:
+        return words[at] != "under"  # "Under two trees, …"
+    return before in _BEFORE_BOUND or not before[0].isalnum()
 
 
 _NEARLY = frozenset("about around approximately roughly".split())
@@ -246,6 +277,7 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
         return modes
     for begin, end in sentences:
         mode = asserted
+        list_end = begin
         # "If it rains, …", "To carry them, …": fronted, and over at the comma.
         fronted = words[begin] in ("if", "when", "to", "whether", "by", "for")
         if fronted and words[begin] in ("to", "by") and begin + 1 < end:
@@ -260,10 +292,12 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
         for at in range(begin, end):
             code = codes[at]
             if code == MARK:
+                if words[at] == "," and mode == denied and list_end <= at:
+                    list_end = _list_end(words, codes, at + 1, end)
                 opens = at + 2 < end and words[at + 1] in _JOINS and codes[at + 2] in _OPENS
                 if words[at] == "," and fronted:
                     mode, fronted = asserted, False
-                elif words[at] == "," and mode == denied and _goes_on_with_or(words, codes, at + 1, end):
+                elif words[at] == "," and mode == denied and _is_or(words, list_end, end):
                     pass  # "no dogs, cats or birds"
                 elif words[at] in (";", ":", "(", ")") or (words[at] == "," and (mode == denied or opens)):
                     mode = asserted
@@ -285,6 +319,8 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
                     pass
                 elif words[at] == "no" and _is(words, at + 1, "longer"):
                     mode = supposed
+                elif words[at] in ("no", "not") and tuple(words[at : at + 3]) in _BOUNDS:
+                    pass  # "no more than two"
                 elif mode != supposed or words[at] in ("no", "without"):
                     mode = denied
             elif code == PREPOSITION and mode == asserted:
@@ -309,10 +345,14 @@ def _modes(words: list[str], codes: list[int], sentences: list[tuple[int, int]])
     return modes
 
 
-def _goes_on_with_or(words: list[str], codes: list[int], at: int, end: int) -> bool:
-    """Whether what follows a comma is more of a list that ends with `or` or `nor`."""
+def _list_end(words: list[str], codes: list[int], at: int, end: int) -> int:
+    """Where a list that goes on after a comma has its last joint: at `or` or `nor` if it denies or offers."""
     while at < end and (codes[at] in (0, ATTRIBUTE, SIDE) or words[at] == ","):
         at += 1
+    return at
+
+
+def _is_or(words: list[str], at: int, end: int) -> bool:
     return at < end and words[at] in ("or", "nor")
 
 
@@ -347,13 +387,16 @@ _BREAKS = frozenset("but while whereas although though which".split())
 
 def _clause_end(words: list[str], codes: list[int], at: int, end: int) -> int:
     """Where the clause ends that a place is in: `possible mass, and the heart …`."""
+    list_end = at
     while at < end:
         if words[at] in (";", ":", "(", ")") or words[at] in _BREAKS:
             break
+        if words[at] == "," and list_end <= at:
+            list_end = _list_end(words, codes, at + 1, end)
         is_joint = words[at] == "," or words[at] == "and"
         if is_joint and at + 1 < end and codes[at + 1] in (DEFINITE, THERE, PRONOUN):
             break
-        if words[at] == "," and not _goes_on_with_or(words, codes, at + 1, end):
+        if words[at] == "," and not _is_or(words, list_end, end):
             break
         at += 1
     return at
@@ -647,6 +690,19 @@ def says_none(reading: Reading, mention: Mention, *, is_report: bool) -> bool:
 
     `A table without plates` does not, but for `clear lungs without effusion` in a report.
     """
+    if mention.head not in reading.nones:
+        # From the first on: in a list each is as the one before it.
+        ends_none: set[int] = set()
+        for each in reading.mentions:
+            if each.mode == Mode.DENIED:
+                reading.nones[each.head] = _says_none(reading, each, is_report, ends_none)
+                if reading.nones[each.head]:
+                    ends_none.add(each.end)
+    return reading.nones[mention.head]
+
+
+def _says_none(reading: Reading, mention: Mention, is_report: bool, ends_none: Container[int]) -> bool:
+    """`ends_none`: where mentions end that say so, of those before this one."""
     words, codes = reading.words, reading.codes
     if reading.marked.get(mention.head) == Mode.DENIED:
         return True  # "the dog has gone", in the pack's own words
@@ -660,12 +716,7 @@ def says_none(reading: Reading, mention: Mention, *, is_report: bool) -> bool:
     if at >= 0 and words[at] in ("or", "nor", ","):
         # "no dog, cat or bird": as of the one before it
         at -= words[at - 1] == "," and words[at] != ","
-        before = next((m for m in reading.mentions if m.end == at), None)
-        if (
-            before is not None
-            and before.mode == Mode.DENIED
-            and says_none(reading, before, is_report=is_report)
-        ):
+        if at in ends_none:
             return True
     if at >= 0 and words[at] in ("without", "neither"):
         return is_report or words[at] == "neither" or words[mention.first] == "any"

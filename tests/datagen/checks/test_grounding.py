@@ -786,3 +786,25 @@ def test_captions_of_real_images_are_borne_out_by_themselves(shared_data: Path) 
     folder = shared_data / "coco-mini" / "annotations"
     (captions,), (instances,) = folder.glob("captions*.json"), folder.glob("instances*.json")
     assert _at_fault_in_its_own_caption(captions, instances) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "why"),
+    [
+        ("The bench and the dog are on the left of the image.", "contradicted", "box 1"),
+        ("The cat, the dog and the bench stand on the left.", "contradicted", "box 1"),
+        ("The cat and the dog are on the left of the image.", "supported", "box 3; box 2"),
+        # Where it may be said of the last alone, it may.
+        ("There is a bench and a dog on the left of the image.", "supported", "box 2"),
+    ],
+)
+def test_what_is_said_of_several_holds_of_each(answer: str, verdict: str, why: str) -> None:
+    evidence = known([], [("bench", RIGHT), ("dog", LEFT), ("cat", LEFT)])
+    assert [claim[1:] for claim in of_kind("position", claims(answer, evidence))] == [(verdict, why)]
+
+
+def test_a_reply_that_goes_round_in_circles_is_read() -> None:
+    looping = "There is no" + " cat," * 1000 + " or horse."
+    found = of_kind("absence", claims(looping, known([], [("cat", LEFT)])))
+    assert [verdict for _, verdict, _ in found[:3]] == ["contradicted"] * 3
+    assert known([looping]).denied.keys() >= {"cat", "horse"}

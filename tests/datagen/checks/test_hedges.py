@@ -214,3 +214,34 @@ def test_a_question_takes_the_side_for_granted_too() -> None:
     asked = "How large is the right pleural effusion?"
     (found,) = [claim for claim in claims("It is small.", known, asked) if claim.kind == "position"]
     assert (found.where, found.rule, found.verdict) == ("question", "taken for granted", "contradicted")
+
+
+@pytest.mark.parametrize(
+    ("caption", "answer", "verdict"),
+    [
+        (
+            "Right consolidation with a left pleural effusion.",
+            "There is a left consolidation.",
+            "undecidable",
+        ),
+        ("Right consolidation with a left pleural effusion.", "There is a right consolidation.", "supported"),
+        ("A nodule on the right and a mass on the left.", "There is a right mass.", "undecidable"),
+        ("A nodule on the right and a mass on the left.", "The mass is on the left.", "supported"),
+        ("There is a nodule on the right but not on the left.", "There is a left nodule.", "contradicted"),
+        ("There is consolidation, worse on the left.", "There is left consolidation.", "supported"),
+        ("Consolidation and a small mass at the left base.", "There is left consolidation.", "undecidable"),
+    ],
+)
+def test_a_side_is_that_of_the_finding_beside_it(caption: str, answer: str, verdict: str) -> None:
+    assert [found[1] for found in verdicts(answer, evidence([caption])) if found[0] == "position"] == [
+        verdict
+    ]
+
+
+@pytest.mark.parametrize("answer", ["Yes, a possible nodule is seen.", "Yes, there may be."])
+def test_yes_may_be_hedged(answer: str) -> None:
+    known, asked = evidence(["Possible nodule."]), "Is there a nodule?"
+    assert verdicts(answer, known, asked) == []
+    assert verdicts("Yes.", known, asked) == [
+        ("object", "unsupported", "a nodule: caption 1 only supposes it")
+    ]

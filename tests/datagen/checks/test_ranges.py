@@ -133,3 +133,48 @@ def test_a_number_of_a_caption_supports_the_range_it_lies_in() -> None:
     assert of_kind("count", claims("There are 20 to 30 boats.", evidence)) == [
         ("20 to 30 boats", "supported", "caption 1")
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "number", "verdict"),
+    [
+        ("The gull flies over two boats.", "two boats", 2, "supported"),
+        ("The gull is over two boats.", "two boats", 2, "supported"),
+        ("Under two boats there is sand.", "two boats", 2, "supported"),
+        ("There are over two boats.", "over two boats", 2, "contradicted"),
+        ("There are no more than two boats.", "no more than two boats", 2, "supported"),
+        ("There are not more than two boats.", "not more than two boats", 3, "contradicted"),
+        ("There are no fewer than three boats.", "no fewer than three boats", 2, "contradicted"),
+        ("There are 1200 boats.", "1200 boats", 2, "contradicted"),
+        ("There are 1,200 boats.", "1,200 boats", 2, "contradicted"),
+        ("There are about 1,200 boats.", "about 1,200 boats", 2, "contradicted"),
+    ],
+)
+def test_a_place_or_a_denial_before_a_number_is_told_from_a_bound(
+    answer: str, words: str, number: int, verdict: str
+) -> None:
+    found = claims(answer, known((), boats(number)))
+    assert of_kind("count", found) == [(words, verdict, f"{number} boxes")]
+    assert of_kind("absence", found) == []
+
+
+def test_a_year_is_no_number_of_things() -> None:
+    assert of_kind("count", claims("These are 1950 boats.", known((), boats(2)))) == []
+
+
+@pytest.mark.parametrize("answer", ["There are dozens of boats.", "There are hundreds of boats."])
+def test_two_boxes_are_no_dozens_though_a_caption_has_the_plural(answer: str) -> None:
+    assert of_kind("count", claims(answer, known(["Boats at sea."], boats(2))))[0][1:] == (
+        "contradicted", "2 boxes",
+    )  # fmt: skip
+    # One box may be drawn around them all.
+    assert of_kind("count", claims(answer, known(["Boats at sea."], boats(1))))[0][1:] == (
+        "undecidable", "1 box",
+    )  # fmt: skip
+
+
+def test_how_many_is_one_claim() -> None:
+    found = claims("There are around 50 boats.", known((), boats(9)), "How many boats are there?")
+    assert of_kind("count", found) == [("around 50 boats", "contradicted", "9 boxes")]
+    found = claims("Just a few boats.", known((), boats(1)), "How many boats are there?")
+    assert of_kind("count", found) == [("a few boats", "contradicted", "1 box")]

@@ -50,3 +50,55 @@ def test_a_short_answer_is_held_to_what_its_question_asks(
 )
 def test_a_number_of_some_of_them_is_not_held_against_all(question: str, answer: str) -> None:
     assert [claim for claim in verdicts(question, answer) if claim[2] == "contradicted"] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Are there any other cats in the image?", "No, the cat is alone.", []),
+        ("Is there another cat?", "No.", []),
+        ("Are there several cats in the image?", "No, only one cat is visible.", []),
+        ("Is there more than one cat?", "No.", [("count", "No", "supported")]),
+        ("Are there more than two dogs?", "No, only two.", [("count", "No", "supported")]),
+        ("Are there more than two dogs?", "Yes.", [("count", "Yes", "contradicted")]),
+        ("Is there more than one dog?", "No.", [("count", "No", "contradicted")]),
+        ("Are there two dogs in the image?", "No.", [("count", "No", "contradicted")]),
+    ],
+)
+def test_no_to_a_number_says_nothing_of_none(
+    question: str, answer: str, expected: list[tuple[str, str, str]]
+) -> None:
+    found = [
+        claim for claim in verdicts(question, answer) if claim[1] in ("Yes", "No") and claim[0] != "object"
+    ]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "verdict"),
+    [
+        ("Are there more dogs than cats?", "Yes.", "supported"),
+        ("Are there more dogs than cats?", "No.", "contradicted"),
+        ("Are there fewer dogs than cats in the image?", "Yes.", "contradicted"),
+        ("Are there more dogs than lamps?", "Yes.", "undecidable"),
+        ("What do you see?", "There are more cats than dogs.", "contradicted"),
+        ("What do you see?", "There are fewer cats than dogs.", "supported"),
+    ],
+)
+def test_more_of_one_than_of_another_is_counted_in_boxes(question: str, answer: str, verdict: str) -> None:
+    assert [claim[2] for claim in verdicts(question, answer) if claim[0] == "count"] == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("The cat and the dogs.", [("The cat", "contradicted"), ("the dogs", "supported")]),
+        ("A dog, and a cat.", [("A dog", "supported"), ("a cat", "contradicted")]),
+        ("A dog that looks at the cat.", []),
+    ],
+)
+def test_each_of_a_list_is_held_to_the_place_asked_about(
+    answer: str, expected: list[tuple[str, str]]
+) -> None:
+    found = verdicts("Which animals are on the right?", answer)
+    assert [(words, verdict) for kind, words, verdict in found if kind == "position"] == expected
