@@ -9,7 +9,9 @@ from datagen.checks.faults import Fault
 from datagen.checks.phrases import PhraseCheck
 from datagen.records import InputError, Turn
 
-_NEVER = "never:"
+NEVER = re.compile(r"never\s*:\s*", re.IGNORECASE)
+"""Begins a line that no caption allows."""
+_NEVER_ALONE = re.compile(r"never\b(?!\s*:)", re.IGNORECASE)
 _YES = re.compile(r"\W*(?:yes|yeah|yep|indeed)\b", re.IGNORECASE)
 
 
@@ -22,10 +24,21 @@ class ForbiddenCheck:
     """
 
     def __init__(self, lines: Sequence[str]) -> None:
-        never = [line.removeprefix(_NEVER).strip() for line in lines if line.startswith(_NEVER)]
-        if "" in never:
-            raise InputError(f"'{_NEVER}' must be followed by a phrase, or by re: and an expression")
-        unless_said = [line for line in lines if not line.startswith(_NEVER)]
+        never: list[str] = []
+        unless_said: list[str] = []
+        for line in lines:
+            if _NEVER_ALONE.match(line):
+                raise InputError(
+                    f"{line!r}: 'never' must be followed by a colon; a phrase that begins with the word "
+                    "is written as an expression, re:\\bnever ..."
+                )
+            mark = NEVER.match(line)
+            if mark and not line[mark.end() :]:
+                raise InputError(f"{line!r} must be followed by a phrase, or by re: and an expression")
+            if mark:
+                never.append(line[mark.end() :])
+            else:
+                unless_said.append(line)
         self._never = PhraseCheck("forbidden", never)
         self._unless_said = PhraseCheck("forbidden", unless_said)
 

@@ -9,7 +9,9 @@ from typing import Any
 from datagen.checks.faults import Fault
 from datagen.records import InputError, Turn
 
-_REGEX_MARK = "re:"
+_EXPRESSION = re.compile(r"re\s*:\s*", re.IGNORECASE)
+# As a phrase, such a line is found in no text, and its rule would be off without a word.
+_SLIP = re.compile(r"re(?![\w-])|never\s*:|never\s+re\b|.*\bre:", re.IGNORECASE)
 _SHORTEST_NEEDLE = 3
 
 
@@ -18,7 +20,7 @@ class PhraseCheck:
 
     A line of the list is a phrase, matched whatever its case and on word boundaries; or `re:` and
     a regular expression, searched whatever its case. White space is single spaces by then.
-    Raises InputError for an expression that cannot be compiled.
+    Raises InputError for an expression that cannot be compiled, and for a prefix that is none.
     """
 
     def __init__(self, reason: str, phrases: Sequence[str], *, answers_only: bool = False) -> None:
@@ -64,8 +66,15 @@ class PhraseCheck:
 
 
 def _compile(phrase: str) -> re.Pattern[str]:
-    if phrase.startswith(_REGEX_MARK):
-        expression = phrase.removeprefix(_REGEX_MARK).strip()
+    if mark := _EXPRESSION.match(phrase):
+        expression = phrase[mark.end() :].strip()
+        if not expression:
+            raise InputError(f"{phrase!r} must be followed by a regular expression")
+    elif _SLIP.match(phrase):
+        raise InputError(
+            f"{phrase!r} would be searched for as it stands: an expression begins with 're:', "
+            "and in forbidden.txt a line with 'never:' or 'never: re:'"
+        )
     else:
         expression = rf"(?<!\w){re.escape(' '.join(phrase.split()))}(?!\w)"
     try:

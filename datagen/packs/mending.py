@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from datagen.checks.forbidden import NEVER
 from datagen.packs.findings import Finding, line_of_entry, toml_line
 from datagen.prompting import aliased, nearest, pack_paths, read_text, settings_faults, settings_of
 from datagen.records import InputError
@@ -128,9 +129,11 @@ def mended(
 
 
 def _line_quoted(text: str, problem: str) -> int:
-    """The line of a text that a problem quotes, as Python's repr writes it."""
+    """The line of a text that a problem quotes, as Python's repr writes it; without `never:`, too."""
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip() and not line.startswith("#") and repr(line.strip()) in problem:
+        entry = line.strip()
+        quotes = (repr(entry), repr(NEVER.sub("", entry, count=1)))
+        if entry and not line.startswith("#") and any(quote in problem for quote in quotes):
             return number
     return 1
 

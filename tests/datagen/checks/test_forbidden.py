@@ -69,8 +69,23 @@ def test_a_type_checks_it_where_its_table_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("line", "wrong"),
-    [("never:", "'never:' must be followed by a phrase"), ("never: re:[", "'re:\\[' is not a regular")],
+    [
+        ("never:", "'never:' must be followed by a phrase"),
+        ("Never :", "'Never :' must be followed by a phrase"),
+        ("never: re:[", "'re:\\[' is not a regular"),
+        ("never: re:", "'re:' must be followed by a regular expression"),
+        (r"never re:\bcure", "'never re:.*' must be followed by a colon"),
+        ("never cure", "'never cure': 'never' must be followed by a colon"),
+    ],
 )
 def test_a_line_that_cannot_be_read_names_the_file(line: str, wrong: str) -> None:
     with pytest.raises(InputError, match=f"^forbidden.txt: {wrong}"):
         forbidden_check({"forbidden": (line,)})
+
+
+@pytest.mark.parametrize(
+    "line", ["never: cure", "Never: cure", "NEVER:cure", "never : Re: cure", "never: RE:cure"]
+)
+def test_prefixes_are_read_whatever_their_case_and_spacing(line: str) -> None:
+    check = ForbiddenCheck([line])
+    assert len(check(Turn("?", "A cure."), ["A cure."])) == 1

@@ -45,6 +45,33 @@ def test_an_expression_that_cannot_be_used_is_one_line() -> None:
         PhraseCheck("leak", ["re:["])
 
 
+@pytest.mark.parametrize("mark", ["re:", "RE:", "Re: ", "re : "])
+def test_the_mark_of_an_expression_is_read_whatever_its_case_and_spacing(mark: str) -> None:
+    assert PhraseCheck("leak", [rf"{mark}\bbox(es)?\b"])(Turn("What?", "Two boxes.")) is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("re:", "'re:' must be followed by a regular expression"),
+        ("re: ", "'re: ' must be followed"),
+        (r"re\bboxes\b", "would be searched for as it stands: an expression begins with 're:'"),
+        ("re boxes?", "would be searched for as it stands"),
+        ("never: boxes", "would be searched for as it stands"),
+        (r"never re:\bboxes", "would be searched for as it stands"),
+    ],
+)
+def test_a_prefix_that_is_none_is_refused_for_its_rule_would_be_off(line: str, wrong: str) -> None:
+    with pytest.raises(InputError, match=wrong):
+        PhraseCheck("leak", [line])
+
+
+def test_words_that_begin_like_a_prefix_are_phrases() -> None:
+    check = PhraseCheck("leak", ["re-read", "never mind", "reading the captions"])
+    assert check(Turn("What?", "Well, never mind.")) is not None
+    assert check(Turn("What?", "Re-read it.")) is not None
+
+
 _WORDS = [
     "the",
     "caption",

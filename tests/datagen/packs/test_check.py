@@ -184,3 +184,21 @@ def test_a_pack_without_types_is_still_read_as_far_as_it_goes(tmp_path: Path) ->
         "mine/pack.toml:2: not valid TOML: Expected ']' at the end of a table declaration: "
         "mend what stands there",
     ]
+
+
+def test_a_slip_in_a_prefix_of_a_word_list_is_told_with_its_own_line_and_hides_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = mine(tmp_path)
+    forbidden, leaks = folder / "forbidden.txt", folder / "leaks.txt"
+    expected = [
+        at(forbidden, append(forbidden, "never re:cure"))
+        + "'never re:cure': 'never' must be followed by a colon",
+        at(forbidden, append(forbidden, "never: re:[")) + "'re:[' is not a regular expression",
+        at(leaks, append(leaks, "re:")) + "'re:' must be followed by a regular expression",
+    ]
+    talk = folder / "conversation/000_conv.txt"
+    expected.insert(0, at(talk, change(talk, "Three pigeons", "Eight pigeons")) + "contradicted")
+    found = told(check(str(folder)))
+    assert len(found) == len(expected), found
+    assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), found
