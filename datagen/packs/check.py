@@ -30,6 +30,7 @@ from datagen.prompting import (
     PACKS,
     Pack,
     Prompter,
+    aliased,
     find_pack,
     load_pack,
     nearest,
@@ -90,7 +91,7 @@ def check(name: str, captions: Sequence[Path] = (), instances: Sequence[Path] = 
     shipped = load_pack(PACKS / DEFAULT_PACK).files
     settings = read_settings(own, folder.resolve().name, findings)
     findings += [Finding(file, line, f"to be written: {_short(text)}") for file, line, text in unwritten(own)]
-    findings += _strangers(own, shipped, settings)
+    findings += _strangers(folder, own, shipped, settings)
     check_all_phrasings(own, shipped, findings)
     if KNOWLEDGE in own:
         check_knowledge(own, findings)
@@ -136,19 +137,34 @@ def _as_named(finding: Finding, folder: Path) -> Finding:
 
 
 def _strangers(
-    own: Mapping[str, str], shipped: Mapping[str, str], settings: PackToml | None
+    folder: Path, own: Mapping[str, str], shipped: Mapping[str, str], settings: PackToml | None
 ) -> Iterator[Finding]:
-    """Files that nothing reads: as a rule another one misspelt."""
+    """Files and folders that nothing reads: as a rule others misspelt."""
     types = set(settings.types) if settings else set()
-    shared = {SETTINGS, *_NOT_LENT, *(path for path in shipped if "/" not in path)}
     in_types = {"system_message.txt", "000_caps.txt", "000_conv.txt", DIALOGUES}
     in_types |= {Path(path).name for path in shipped if path.endswith(".txt") and "/" in path}
-    for file in own:
-        folder, slash, name = file.rpartition("/")
-        if not slash and name not in shared:
-            yield _stranger(file, name, shared)
-        elif folder in types and name not in in_types and not _SEED_FILE.fullmatch(name):
-            yield _stranger(file, name, in_types)
+    read_from = {
+        "": {SETTINGS, *_NOT_LENT, *(path for path in shipped if "/" not in path)},
+        "phrasings": {Path(path).name for path in shipped if path.startswith("phrasings/")},
+        **dict.fromkeys(types, in_types),
+    }
+    there: dict[str, set[str]] = {}
+    for file in _all_files(folder):
+        within, _, name = file.rpartition("/")
+        there.setdefault(within, set()).add(name)
+    for within, names in sorted(there.items()):
+        known = read_from.get(within)
+        if known is not None:
+            # What a file of phrasings should be called is told where it is read.
+            is_read = {name for name in names if within == "phrasings" and f"{within}/{name}" in own}
+            for name in sorted(names - known - is_read):
+                if within not in types or not _SEED_FILE.fullmatch(name):
+                    yield from _stranger(f"{within}/{name}".lstrip("/"), name, known - names)
+        elif settings and "system_message.txt" not in names:
+            hint = nearest(within.lower(), read_from.keys() - there.keys())
+            if hint:
+                told = f"nothing reads this folder: rename it to {hint}, if that is what it is"
+                yield Finding(within, 0, told)
     folders = {file.partition("/")[0] for file in own if file.endswith("/system_message.txt")}
     for folder in sorted(folders - types) if settings else ():
         hint = nearest(folder, types - folders)
@@ -165,11 +181,25 @@ _NOT_LENT = ("hedges.txt", "nouns.toml")
 """Files that a pack may bring and the default pack has no use for."""
 
 
-def _stranger(file: str, name: str, known: Collection[str]) -> Finding:
-    hint = nearest(name, known)
+def _all_files(folder: Path) -> list[str]:
+    """What is in a pack's folder, read or not, but for hidden files and those for people."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    names = [
+        path.as_posix()
+        for path in paths
+        if path.suffix.lower() != ".md" and not any(part.startswith(".") for part in path.parts)
+    ]
+    return list(aliased(dict.fromkeys(names, "")))
+
+
+def _stranger(file: str, name: str, missing: Collection[str]) -> Iterator[Finding]:
+    """A file that nothing reads, where others are missing that would be read."""
+    plain = name.lower()
+    hint = plain if _SEED_FILE.fullmatch(plain) else nearest(plain, missing)
     if hint:
-        return Finding(file, 1, f"nothing reads this file: rename it to {hint}, if that is what it is")
-    return Finding(file, 1, "nothing reads this file: take it away, or check its name", is_warning=True)
+        yield Finding(file, 1, f"nothing reads this file: rename it to {hint}, if that is what it is")
+    elif plain.endswith((".txt", ".toml")):
+        yield Finding(file, 1, "nothing reads this file: take it away, or check its name", is_warning=True)
 
 
 def _misread_braces(own: Mapping[str, str]) -> Iterator[Finding]:

@@ -202,3 +202,47 @@ def test_a_slip_in_a_prefix_of_a_word_list_is_told_with_its_own_line_and_hides_n
     found = told(check(str(folder)))
     assert len(found) == len(expected), found
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("path", "called", "meant"),
+    [
+        ("forbidden.txt", "forbidden.TXT", "file: rename it to forbidden.txt"),
+        ("forbidden.txt", "forbiden", "file: rename it to forbidden.txt"),
+        ("knowledge.toml", "Knowlege.toml", "file: rename it to knowledge.toml"),
+        ("safety/dialogues.toml", "safety/dialogue.toml", "file: rename it to dialogues.toml"),
+        ("detail/questions.txt", "detail/question.txt", "file: rename it to questions.txt"),
+        ("detail/alike.txt", "detail/003_caps.Txt", "file: rename it to 003_caps.txt"),
+        ("phrasings", "phrasing", "folder: rename it to phrasings"),
+    ],
+)
+def test_a_file_or_folder_that_is_called_otherwise_is_told_with_what_was_meant(
+    path: str, called: str, meant: str, tmp_path: Path
+) -> None:
+    folder = mine(tmp_path)
+    (folder / "detail/alike.txt").write_text("A file that is there only to be called otherwise.")
+    (folder / path).rename(folder / called)
+    (folder / "detail/alike.txt").unlink(missing_ok=True)
+    line = ":1" if meant.startswith("file") else ""
+    assert told(check(str(folder))) == [
+        f"mine/{called}{line}: nothing reads this {meant}, if that is what it is"
+    ]
+
+
+def test_files_for_people_and_copies_of_what_is_there_are_no_mistakes(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    for name in (
+        "README.md",
+        "vocabulary.md",
+        "LICENSE",
+        ".forbidden.txt.swp",
+        "leaks.txt~",
+        "images/leaks.jpg",
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("?")
+    assert told(check(str(folder))) == []
+    (folder / "leaks2.txt").write_text("?")
+    assert told(check(str(folder))) == [
+        "mine/leaks2.txt:1: warning: nothing reads this file: take it away, or check its name"
+    ]
