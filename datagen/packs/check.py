@@ -20,6 +20,7 @@ from datagen.packs.mending import (
     check_all_phrasings,
     check_dialogues,
     check_knowledge,
+    check_nouns,
     mended,
     read_files,
     read_settings,
@@ -42,6 +43,7 @@ from datagen.records import InputError, Turn, counted
 from datagen.teacher.programmatic import weights_of
 from datagen.teacher.programmatic.dialogues import FILE as DIALOGUES
 from datagen.teacher.programmatic.knowledge import FILE as KNOWLEDGE
+from datagen.teacher.programmatic.words import NOUNS
 from datagen.tokens import estimate_message_tokens, estimate_tokens
 from schemas import PackToml
 from schemas.pack import ProgramsToml
@@ -95,6 +97,8 @@ def check(name: str, captions: Sequence[Path] = (), instances: Sequence[Path] = 
     check_all_phrasings(own, shipped, findings)
     if KNOWLEDGE in own:
         check_knowledge(own, findings)
+    if NOUNS in own:
+        check_nouns(own, findings)
     findings += _misread_braces(own)
     findings += _reasons(own, shipped)
     categories: Sequence[str] = ()
@@ -177,7 +181,7 @@ def _strangers(
         )
 
 
-_NOT_LENT = ("hedges.txt", "nouns.toml")
+_NOT_LENT = ("hedges.txt", NOUNS)
 """Files that a pack may bring and the default pack has no use for."""
 
 

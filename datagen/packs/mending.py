@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from datagen.teacher.programmatic.dialogues import FILE as DIALOGUES
 from datagen.teacher.programmatic.dialogues import read_dialogues
 from datagen.teacher.programmatic.knowledge import FILE as KNOWLEDGE
 from datagen.teacher.programmatic.knowledge import read_knowledge
+from datagen.teacher.programmatic.words import NOUNS, read_nouns
 from schemas import PackToml
 
 _T = TypeVar("_T")
@@ -138,25 +139,45 @@ def _line_quoted(text: str, problem: str) -> int:
     return 1
 
 
-def check_knowledge(files: dict[str, str], findings: list[Finding]) -> None:
+def check_knowledge(files: Mapping[str, str], findings: list[Finding]) -> None:
     """knowledge.toml, entry by entry: an entry that has a fault is read no further."""
-    original = text = files[KNOWLEDGE]
+    # Others name places and traits: without one of them they would be at fault, too.
+    _check_tables(KNOWLEDGE, files[KNOWLEDGE], read_knowledge, 2, ("things", "pair", "theme"), findings)
+
+
+def check_nouns(files: Mapping[str, str], findings: list[Finding]) -> None:
+    """nouns.toml, noun by noun: one that has a fault is read no further."""
+    _check_tables(NOUNS, files[NOUNS], read_nouns, 1, None, findings)
+
+
+def _check_tables(
+    file: str,
+    original: str,
+    read: Callable[[Mapping[str, str]], object],
+    depth: int,
+    apart: Collection[str] | None,
+    findings: list[Finding],
+) -> None:
+    """Each fault of a file of tables that have names of `depth` parts: a table with one is then emptied.
+
+    Where only some of them can be read without the others, `apart` has their first parts.
+    """
+    text = original
     for _ in range(_MOST):
         try:
-            read_knowledge({KNOWLEDGE: text})
+            read({file: text})
             return
         except InputError as error:
-            said = str(error).removeprefix(f"{KNOWLEDGE}: ")
+            said = str(error).removeprefix(f"{file}: ")
             if said.startswith("not valid TOML: "):
-                findings.append(not_toml(KNOWLEDGE, text, said.removeprefix("not valid TOML: ")))
+                findings.append(not_toml(file, text, said.removeprefix("not valid TOML: ")))
                 return
             key, _, problem = said.partition(": ")
             path = [int(part) if part.isdigit() else part for part in key.split(".")]
-            findings.append(Finding(KNOWLEDGE, toml_line(original, path), f"{key}: {problem}"))
-            # Others name places and traits: without one of them they would be at fault, too.
-            if path[0] not in ("things", "pair", "theme"):
+            findings.append(Finding(file, toml_line(original, path), f"{key}: {problem}"))
+            if apart is not None and path[0] not in apart:
                 return
-            start = toml_line(text, path[:2])
+            start = toml_line(text, path[:depth])
             lines = text.split("\n")
             if not lines[start - 1].lstrip().startswith("["):
                 return

@@ -13,8 +13,8 @@ from tests.datagen.scenes import write_coco
 from tests.datagen.test_run import datagen
 
 
-def mine(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PACKS / "coco", tmp_path / "mine"))
+def mine(tmp_path: Path, source: str = "coco") -> Path:
+    return Path(shutil.copytree(PACKS / source, tmp_path / "mine"))
 
 
 def change(file: Path, old: str, new: str) -> int:
@@ -246,3 +246,17 @@ def test_files_for_people_and_copies_of_what_is_there_are_no_mistakes(tmp_path: 
     assert told(check(str(folder))) == [
         "mine/leaks2.txt:1: warning: nothing reads this file: take it away, or check its name"
     ]
+
+
+def test_mistakes_in_nouns_are_told_each_with_its_line(tmp_path: Path) -> None:
+    folder = mine(tmp_path, "medical-xray")
+    nouns = folder / "nouns.toml"
+    form = change(nouns, '[nodule]\nform = "count"', '[nodule]\nform = "cuont"') + 1
+    key = change(nouns, 'words = "opacity"', 'wrods = "opacity"')
+    assert told(check(str(folder))) == [
+        f"mine/nouns.toml:{key}: lung opacity.wrods: no such key; there are say, plural, form, words",
+        f"mine/nouns.toml:{form}: nodule.form: must be one of count, mass, plural, unique, bare, got 'cuont'",
+    ]
+    line = append(nouns, "[broken")
+    (finding,) = told(check(str(folder)))
+    assert finding.startswith(f"mine/nouns.toml:{line}: not valid TOML: ")
