@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from datagen.checks.faults import Fault
 from datagen.checks.phrases import PhraseCheck
@@ -13,6 +13,12 @@ NEVER = re.compile(r"never\s*:\s*", re.IGNORECASE)
 """Begins a line that no caption allows."""
 _NEVER_ALONE = re.compile(r"never\b(?!\s*:)", re.IGNORECASE)
 _YES = re.compile(r"\W*(?:yes|yeah|yep|indeed)\b", re.IGNORECASE)
+# A question whose verb stands before its subject, and what follows the verb.
+_ASKED = re.compile(
+    r"(?:^|[.,:;?!]\s*|\b(?:and|but|or|so) )"
+    r"(is|are|was|were|has|have|had|can|could|will|would|should|may|might|must)(?:n?['’]t)?\s+(?=([^.?!;]+))",
+    re.IGNORECASE,
+)
 
 
 class ForbiddenCheck:
@@ -44,13 +50,39 @@ class ForbiddenCheck:
 
     def __call__(self, turn: Turn, captions: Iterable[str] | None) -> list[Fault]:
         """What is forbidden in a turn. Where captions are not known, only what is never allowed."""
-        said = turn if _YES.match(turn.answer) else Turn("", turn.answer)
-        faults = list(self._never.faults(said))
-        if captions is not None and (unless_said := list(self._unless_said.faults(said))):
+        faults = _faults(self._never, turn)
+        if captions is not None and (unless_said := _faults(self._unless_said, turn)):
             allowed = {rule for caption in captions for rule in self._unless_said.rules_in(caption)}
             faults += [fault for fault in unless_said if fault.rule not in allowed]
         return faults
 
     def may_never_say(self, text: str) -> bool:
         """Whether nothing allows a text, were it a caption itself."""
-        return next(self._never.faults(Turn("", text)), None) is not None
+        return bool(self._never.rules_in(text))
+
+
+def _faults(check: PhraseCheck, turn: Turn) -> list[Fault]:
+    """The lines of a list that an answer breaks; after Yes also those that its question does, as it stands
+    and as a statement: "Is the heart enlarged?" asserts "the heart is enlarged".
+    """
+    if not _YES.match(turn.answer):
+        return list(check.faults(Turn("", turn.answer)))
+    faults = list(check.faults(turn))
+    broken = {fault.rule for fault in faults}
+    for verb, statement in _statements(turn.question):
+        for rule, words in check.matches(statement):
+            # What is found beside the verb is no matter of its place: "seen from is above".
+            if rule not in broken and verb.lower() in words.lower().split():
+                broken.add(rule)
+                faults.append(Fault("forbidden", rule, "question", f"{words!r} (rule: {rule})"))
+    return faults
+
+
+def _statements(question: str) -> Iterator[tuple[str, str]]:
+    """What a question asks as statements, with their verb. Where its subject ends is not known, so the verb
+    is put after each word.
+    """
+    for asked in _ASKED.finditer(question):
+        words = asked[2].split()
+        for at in range(1, len(words)):
+            yield asked[1], " ".join([*words[:at], asked[1], *words[at:]])

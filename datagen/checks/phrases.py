@@ -51,7 +51,14 @@ class PhraseCheck:
 
     def rules_in(self, text: str) -> set[str]:
         """The rules that a text matches."""
-        return {fault.rule for fault in self.faults(Turn("", text))}
+        return {rule for rule, _ in self.matches(text)}
+
+    def matches(self, text: str) -> Iterator[tuple[str, str]]:
+        """The rules that a text matches, each with the words that do."""
+        text = " ".join(text.split())
+        for rule, pattern in self._rules_to_search(text):
+            if match := pattern.search(text):
+                yield rule, match[0]
 
     def _rules_to_search(self, text: str) -> list[tuple[str, re.Pattern[str]]]:
         """The rules, in order, that may match in the text; all others cannot."""

@@ -52,6 +52,32 @@ def test_a_question_says_nothing_until_its_answer_says_yes() -> None:
     assert CHECK(Turn(asked, "Yes."), ["No pneumonia."]) == []  # grounding decides of what is denied
 
 
+@pytest.mark.parametrize(
+    ("line", "question"),
+    [
+        (r"re:\bheart (is|looks) enlarged", "Is the heart enlarged?"),
+        (
+            r"re:\bheart (is|looks) enlarged",
+            "Two lungs are shown. And isn't the patient's\nheart enlarged, then?",
+        ),
+        (r"re:\bheart (is|looks) enlarged", "In this image, is the heart enlarged?"),
+        (r"re:\barm can reach\b", "Can the robot arm reach the mug on the left?"),
+        (r"never: re:\bshould be treated\b", "Should this be treated?"),
+    ],
+)
+def test_yes_says_what_its_question_says_in_the_order_of_a_statement(line: str, question: str) -> None:
+    rule = line.removeprefix("never: ")
+    (fault,) = ForbiddenCheck([line])(Turn(question, "Yes."), [])
+    assert (fault.rule, fault.where) == (rule, "question")
+    assert ForbiddenCheck([line])(Turn(question, "No."), []) == []
+
+
+def test_a_word_beside_which_a_line_allows_it_is_not_torn_from_it() -> None:
+    check = ForbiddenCheck([r"re:(?<!from )\babove\b", r"re:(?<!how far the )\barm can reach\b"])
+    assert check(Turn("Is this part of the city seen from above?", "Yes."), []) == []
+    assert check(Turn("Is this line how far the arm can reach?", "Yes."), []) == []
+
+
 def test_where_captions_are_not_known_only_never_is_looked_for() -> None:
     assert [fault.rule for fault in CHECK(Turn("?", "Pneumonia, so no cure."), None)] == ["cure"]
 
