@@ -280,6 +280,8 @@ def settings_faults(error: ValidationError) -> list[tuple[tuple[int | str, ...],
             hint = nearest(str(each["loc"][-1]), known)
             meant = f" (did you mean {hint}?)" if hint else ""
             told = f"unknown key {key}{meant}: known here are {', '.join(known)}"
+        elif each["type"] == "missing":  # its input is the whole table
+            told = f"{key}: {each['msg']}"
         else:
             told = f"{key}: {each['msg']} (got {each['input']!r})"
         faults.append((each["loc"], told))

@@ -91,7 +91,7 @@ def check(name: str, captions: Sequence[Path] = (), instances: Sequence[Path] = 
     findings: list[Finding] = []
     own = read_files(folder, findings)
     shipped = load_pack(PACKS / DEFAULT_PACK).files
-    settings = read_settings(own, folder.resolve().name, findings)
+    settings, unsure = read_settings(own, folder.resolve().name, findings)
     findings += [Finding(file, line, f"to be written: {_short(text)}") for file, line, text in unwritten(own)]
     findings += _strangers(folder, own, shipped, settings)
     check_all_phrasings(own, shipped, findings)
@@ -121,7 +121,8 @@ def check(name: str, captions: Sequence[Path] = (), instances: Sequence[Path] = 
         pack = mended(files, read, findings)
         if pack is not None:
             pack = _without_stand_ins(pack)
-            findings += [each for each in check_seeds(pack, categories) if each.file in own]
+            judged = _judged(pack, unsure, findings)
+            findings += [each for each in check_seeds(judged, categories) if each.file in own]
             findings += _instructions(pack, own)
             prefixes = list(_prefixes(pack, findings))
             findings += _missed(categories, files, own)
@@ -170,12 +171,12 @@ def _strangers(
                 told = f"nothing reads this folder: rename it to {hint}, if that is what it is"
                 yield Finding(within, 0, told)
     folders = {file.partition("/")[0] for file in own if file.endswith("/system_message.txt")}
-    for folder in sorted(folders - types) if settings else ():
-        hint = nearest(folder, types - folders)
+    for name in sorted(folders - types) if settings else ():
+        hint = nearest(name, types - folders)
         yield Finding(
-            f"{folder}/system_message.txt",
+            f"{name}/system_message.txt",
             1,
-            f"pack.toml has no [types.{folder}], so the folder is not used: "
+            f"pack.toml has no [types.{name}], so the folder is not used: "
             + (f"did you mean [types.{hint}]?" if hint else "add the table, or take the folder away"),
             is_warning=hint is None,
         )
@@ -280,6 +281,16 @@ def _without_stand_ins(pack: Pack) -> Pack:
     for name, each in pack.types.items():
         seeds = tuple(seed for seed in each.seeds if STAND_IN not in (seed.caps, seed.conv))
         types[name] = dataclasses.replace(each, seeds=seeds)
+    return dataclasses.replace(pack, types=types)
+
+
+def _judged(pack: Pack, unsure: Collection[str], findings: Sequence[Finding]) -> Pack:
+    """The types whose seeds can be judged, by the checks that can be: not by a list that lacks lines."""
+    types = {name: each for name, each in pack.types.items() if name not in unsure}
+    if any(each.file == "declines.txt" for each in findings):
+        for name, each in types.items():
+            checks = tuple(check for check in each.checks if check != "declines")
+            types[name] = dataclasses.replace(each, checks=checks)
     return dataclasses.replace(pack, types=types)
 
 

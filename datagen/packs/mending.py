@@ -6,12 +6,15 @@ taken out of the text, and they are asked again, so that all that is wrong is to
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import itertools
 import json
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -41,7 +44,11 @@ _TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)|\(at end of document\)
 
 
 def read_files(folder: Path, findings: list[Finding]) -> dict[str, str]:
-    """The text of a pack's files, without those that cannot be read."""
+    """The text of a pack's files, without those that cannot be read.
+
+    One that is not UTF-8 is a fault, and is read as what it most likely is: without it, or with what the
+    default pack would lend, other files would be found to be wrong.
+    """
     files = {}
     for path in pack_paths(folder):
         name = path.relative_to(folder).as_posix()
@@ -49,47 +56,78 @@ def read_files(folder: Path, findings: list[Finding]) -> dict[str, str]:
             files[name] = read_text(path)
         except InputError as error:
             findings.append(Finding(name, 1, str(error).removeprefix(f"{path}: ")))
+            with contextlib.suppress(OSError):
+                data = path.read_bytes()
+                is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+                text = data.decode("utf-16" if is_utf_16 else "latin-1", errors="replace")
+                files[name] = text.replace("\r\n", "\n")
     return aliased(files)
 
 
-def read_settings(files: Mapping[str, str], name: str, findings: list[Finding]) -> PackToml | None:
-    """The settings without their faults; None where too little is left of them."""
+class ReadSettings(NamedTuple):
+    """What could be read of pack.toml."""
+
+    settings: PackToml | None
+    """Without their faults; None where too little is left of them."""
+    unsure: frozenset[str] = frozenset()
+    """Types whose seeds cannot be judged: how they are to be read was one of the faults."""
+
+
+def read_settings(files: Mapping[str, str], name: str, findings: list[Finding]) -> ReadSettings:
+    """The settings, as far as they can be read."""
     if SETTINGS not in files:
         try:
-            return settings_of(files, "", name)
+            return ReadSettings(settings_of(files, "", name))
         except InputError as error:
             findings.append(Finding(SETTINGS, 0, str(error).removeprefix(": ")))
-            return None
+            return ReadSettings(None)
     text = files[SETTINGS]
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         findings.append(not_toml(SETTINGS, text, str(error)))
-        return None
+        return ReadSettings(None)
+    unsure: set[str] = set()
     for _ in range(_MOST):
         try:
-            return PackToml.model_validate(tree)
+            return ReadSettings(PackToml.model_validate(tree), frozenset(unsure))
         except ValidationError as error:
             is_mended = False
-            for loc, problem in settings_faults(error):
+            # The last first, as entries of a list are counted from its beginning.
+            for loc, problem in reversed(settings_faults(error)):
+                if loc == ("frame",) or _is_reply(loc):
+                    unsure |= {str(loc[1])} if len(loc) > 1 else {*tree.get("types", {})}
+                    problem += ": until it is mended, no seed is judged that rests on it"
                 findings.append(Finding(SETTINGS, toml_line(text, loc), problem))
                 is_mended |= _without(tree, loc)
             if not is_mended:
-                return None
-    return None
+                return ReadSettings(None)
+    return ReadSettings(None)
+
+
+def _is_reply(loc: tuple[int | str, ...]) -> bool:
+    return len(loc) == 3 and loc[0] == "types" and loc[2] == "reply"
 
 
 def _without(tree: dict[str, Any], loc: tuple[int | str, ...]) -> bool:
-    """Take the key out, with the whole list for one of its entries; whether it was there."""
-    keys: list[str] = []
-    for part in loc:
-        if isinstance(part, int):
-            break
-        keys.append(part)
+    """Take the key out, or put another value where one is needed; whether anything could be done.
+
+    Of a list of checks or verdicts, the entry alone goes; any other list goes whole.
+    """
+    keys = list(itertools.takewhile(lambda part: isinstance(part, str), loc))
     at: Any = tree
     for key in keys[:-1]:
         at = at.get(key) if isinstance(at, dict) else None
-    return bool(keys) and isinstance(at, dict) and at.pop(keys[-1], None) is not None
+    if not keys or not isinstance(at, dict):
+        return False
+    if loc == ("name",) or _is_reply(loc):
+        at[keys[-1]] = STAND_IN if loc == ("name",) else "pairs"
+        return True
+    value = at.get(keys[-1])
+    if keys[-1] in ("checks", "reject") and isinstance(value, list) and len(keys) < len(loc):
+        del value[int(loc[len(keys)])]
+        return True
+    return at.pop(keys[-1], None) is not None
 
 
 def not_toml(file: str, text: str, problem: str) -> Finding:

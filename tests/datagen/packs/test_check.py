@@ -260,3 +260,54 @@ def test_mistakes_in_nouns_are_told_each_with_its_line(tmp_path: Path) -> None:
     line = append(nouns, "[broken")
     (finding,) = told(check(str(folder)))
     assert finding.startswith(f"mine/nouns.toml:{line}: not valid TOML: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "old", "new", "expected"),
+    [
+        (
+            "coco",
+            '[types.detail]\nreply = "answer"',
+            '[types.detail]\nreply = "answers"',
+            "types.detail.reply: Input should be 'pairs', 'answer' or 'json' (got 'answers'): "
+            "until it is mended, no seed is judged that rests on it",
+        ),
+        (
+            "coco",
+            '[types.detail]\nreply = "answer"',
+            "[types.detail]",
+            "types.detail.reply: Field required: ",
+        ),
+        ("coco", 'name = "coco"', 'name = ""', "name: String should have at least 1 character (got '')"),
+        ("coco", 'name = "coco"', "", "name: Field required"),
+        (
+            "medical-xray",
+            'frame = "radiograph"',
+            'frame = "xray"',
+            "frame: Input should be 'camera', 'overhead' or 'radiograph' (got 'xray'): ",
+        ),
+        ("medical-xray", '"declines"]', '"decline"]', "types.safety.checks.4: Input should be 'format', "),
+    ],
+)
+def test_one_mistake_in_the_settings_is_one_finding_and_hides_no_other(
+    source: str, old: str, new: str, expected: str, tmp_path: Path
+) -> None:
+    folder = mine(tmp_path, source)
+    change(folder / "pack.toml", old, new)
+    line = append(folder / "alignment.txt", "What does the caption say?")
+    other, settings = told(check(str(folder)))
+    assert other.startswith(f"mine/alignment.txt:{line}: leak: ")
+    assert expected in settings and settings.startswith("mine/pack.toml:")
+
+
+def test_a_list_with_a_mistake_is_no_ground_to_find_others(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    line = append(folder / "declines.txt", "re:[")
+    words = folder / "vocabulary.txt"
+    words.write_bytes(words.read_bytes() + "# schön\n".encode("latin-1"))
+    leaks = folder / "leaks.txt"
+    leaks.write_text(leaks.read_text(), encoding="utf-16")
+    found = told(check(str(folder)))
+    assert [each.split(" ")[0] for each in found] == [
+        f"mine/declines.txt:{line}:", "mine/leaks.txt:1:", "mine/vocabulary.txt:1:"
+    ]  # fmt: skip
