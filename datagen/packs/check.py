@@ -244,18 +244,18 @@ def _sample(
     if settings.sample is None:
         return (), ()
     sample = sample_folder(settings.sample, folder)
-    if sample is None:
+    names = ("captions.json", "instances.json")
+    missing = [name for name in names if sample and not (sample / name).is_file()]
+    if sample is None or missing:
+        problem = f"has no {' and no '.join(missing)}" if missing else "no such folder"
         line = toml_line(own.get(SETTINGS, ""), ("sample",))
-        findings.append(
-            Finding(
-                SETTINGS,
-                line,
-                f"sample = {settings.sample!r}: no such folder: give a path from the pack's folder, "
-                "or take the line out",
-            )
+        told = (
+            f"sample = {settings.sample!r}: {problem}: give a folder with {', '.join(names)} and images/ "
+            "by its path from the pack's folder, or take the line out"
         )
+        findings.append(Finding(SETTINGS, line, told))
         return (), ()
-    return (sample / "captions.json",), (sample / "instances.json",)
+    return (sample / names[0],), (sample / names[1],)
 
 
 def _settings(settings: PackToml, own: Mapping[str, str]) -> Iterator[Finding]:

@@ -311,3 +311,23 @@ def test_a_list_with_a_mistake_is_no_ground_to_find_others(tmp_path: Path) -> No
     assert [each.split(" ")[0] for each in found] == [
         f"mine/declines.txt:{line}:", "mine/leaks.txt:1:", "mine/vocabulary.txt:1:"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sample", "problem"),
+    [
+        ("examples/nowhere", "no such folder"),
+        ("examples", "has no captions.json and no instances.json"),
+        (".", "has no captions.json"),
+    ],
+)
+def test_a_sample_without_annotations_is_one_finding_among_others(
+    sample: str, problem: str, tmp_path: Path
+) -> None:
+    folder = mine(tmp_path)
+    line = change(folder / "pack.toml", 'sample = "examples/scenes"', f'sample = "{sample}"')
+    (folder / "instances.json").write_text("{}")
+    leak = append(folder / "alignment.txt", "What does the caption say?")
+    other, found = told(check(str(folder)))
+    assert other.startswith(f"mine/alignment.txt:{leak}: leak: ")
+    assert found.startswith(f"mine/pack.toml:{line}: sample = '{sample}': {problem}: give a folder with ")
