@@ -414,8 +414,11 @@ def _inflect() -> Any:
 
 
 def phrase_of(category: str) -> str:
-    """A category as words: strangers write `stop_sign`, `Stop-Sign` and `stop sign`."""
-    return " ".join(plain(re.sub(r"[_\-/]+", " ", category)).lower().split())
+    """A category as words: strangers write `stop_sign`, `Stop-Sign` and `stop sign`.
+
+    Without the marks of vocabulary.txt, in which it may stand: `screw: M3` is `screw m3`.
+    """
+    return " ".join(plain(re.sub(r"[_\-/:|,\[\]#]+", " ", category)).lower().split())
 
 
 def _singular(phrase: str) -> str:

@@ -350,7 +350,7 @@ def _missed(categories: Sequence[str], files: Mapping[str, str], own: Mapping[st
     lent = "" if file in own else f" (the pack has none of its own, so {DEFAULT_PACK}'s is used: copy it)"
     for category in categories:
         known = known_as(category, vocabulary)
-        if known.is_thing:
+        if known.is_thing or not known.phrase:
             continue
         near = f"; the nearest there is {known.nearest!r}" if known.nearest else ""
         kind = f"; it is known as a kind of {known.kind_of}" if known.kind_of else ""

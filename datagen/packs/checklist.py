@@ -29,7 +29,7 @@ def checklist(
         path for each in base.types for path in sorted(files) if re.fullmatch(rf"{each}/\d+_conv.txt", path)
     ]
     types = ", ".join(f"`{each}/`" for each in base.types if f"{each}/system_message.txt" in files)
-    unknown = [each.phrase for each in known if each.thing is None]
+    unknown = list(dict.fromkeys(each.phrase for each in known if each.thing is None and each.phrase))
     text = (resources.files(__package__) / "checklist.txt").read_text(encoding="utf-8")
     return Template(text).substitute(
         name=name,

@@ -234,7 +234,8 @@ def _vocabulary(text: str, known: Sequence[Known]) -> str:
             by_name.setdefault(key.strip().lower(), number)
     moved: set[int] = set()
     block = ["", "# The categories of your annotations. name: other names | kinds"]
-    for each in dict.fromkeys(known):
+    # Categories may be the same words, as `Bolt` and `bolt` are, or none.
+    for each in {each.phrase: each for each in known if each.phrase}.values():
         if each.thing is None:
             kind = f" The word is known as a kind of {each.kind_of}." if each.kind_of else ""
             near = f" The nearest word known is {each.nearest!r}." if each.nearest else ""
@@ -259,7 +260,7 @@ def _knowledge(text: str, known: Sequence[Known]) -> str:
     """The base's knowledge, and a table to fill in for the categories that it has none of."""
     tables = set(re.findall(r'^\[things\.(?:"([^"]+)"|([\w-]+))\]', text, re.MULTILINE))
     there = {quoted or bare for quoted, bare in tables}
-    missing = list(dict.fromkeys(each.phrase for each in known if each.phrase not in there))
+    missing = list(dict.fromkeys(each.phrase for each in known if each.phrase not in {"", *there}))
     if not missing:
         return text
     lines = [
@@ -323,7 +324,7 @@ def _draft(form: str, words: tuple[int, int] | None, file_name: str) -> str:
 def summary(made: NewPack, source: str, options: Mapping[str, Sequence[Path]]) -> list[str]:
     """What a person is told."""
     figures, folder = made.figures, made.folder
-    unknown = [each.phrase for each in made.known if each.thing is None]
+    unknown = list(dict.fromkeys(each.phrase for each in made.known if each.thing is None and each.phrase))
     lines = [
         f"{folder}: a pack made from {source} for {counted(figures.images, 'image')}, "
         f"{counted(sum(figures.captions), 'caption')} and {counted(sum(figures.boxes), 'box', 'boxes')}"

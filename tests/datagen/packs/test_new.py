@@ -81,6 +81,22 @@ def test_a_new_pack_is_clean_but_for_what_a_person_must_write(tmp_path: Path) ->
     assert PLACEHOLDER in (tmp_path / "belt/CHECKLIST.md").read_text()
 
 
+def test_categories_with_marks_of_the_vocabulary_are_written_without_them_and_once(tmp_path: Path) -> None:
+    data = write_parts(tmp_path / "data", names=("screw: M3", "[odd]", "# hash, small", "Bolt", "bolt", "#"))
+    assert new(tmp_path / "belt", data) == 0
+    lines = (tmp_path / "belt/vocabulary.txt").read_text().split("\n")
+    block = lines[
+        lines.index("[names]") + 2 : lines.index("# Everything else that captions and answers may speak of.")
+    ]
+    assert [line for line in block if line and not line.startswith("#")] == [
+        "screw m3: |", "odd: |", "hash small: |", "bolt: |"
+    ]  # fmt: skip
+    report = check(str(tmp_path / "belt"), [data / "captions.json"], [data / "instances.json"])
+    assert [each.what for each in report.findings if not each.what.startswith("to be written: ")] == []
+    run = ("run", "--captions", data / "captions.json", "--instances", data / "instances.json")
+    assert datagen(*run, "--pack", tmp_path / "belt", "--out", tmp_path / "out") == 0
+
+
 def test_a_draft_seed_is_the_proxy_of_an_image_of_the_data(tmp_path: Path) -> None:
     assert new(tmp_path / "belt", write_parts(tmp_path / "data")) == 0
     pack = load_pack(tmp_path / "belt")
