@@ -52,6 +52,7 @@ MOST_PREFIX_TOKENS = 8000
 """From here on many models that a team runs itself have no room left for an image."""
 
 _SEED_FILE = re.compile(r"\d+_(caps|conv)\.txt")
+_ABOVE_OR_BELOW = re.compile(r"\babove,? (?:or|and) below\b", re.IGNORECASE)
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -110,6 +111,7 @@ def check(name: str, captions: Sequence[Path] = (), instances: Sequence[Path] = 
         if instances:
             categories = read_annotations(tuple(captions), tuple(instances)).categories
         findings += _settings(settings, own)
+        findings += _against_frame(settings, own)
         files = with_lent(dict(own), folder)
         check_dialogues(own, files, findings)
 
@@ -219,6 +221,19 @@ def _misread_braces(own: Mapping[str, str]) -> Iterator[Finding]:
                     number,
                     f"{slot[0]} is sent as it stands, for nothing in this file is filled in: write the words",
                 )
+
+
+def _against_frame(settings: PackToml, own: Mapping[str, str]) -> Iterator[Finding]:
+    """Prompts that ask for what does not hold of images that are seen from above."""
+    for file, text in own.items() if settings.frame == "overhead" else ():
+        if file.endswith(("system_message.txt", "questions.txt")):
+            for number, line in enumerate(text.split("\n"), 1):
+                if found := _ABOVE_OR_BELOW.search(line):
+                    told = (
+                        f"{found[0]!r}: with frame = 'overhead' nothing is above anything: "
+                        "take it out, or speak of the top and bottom of the image"
+                    )
+                    yield Finding(file, number, told, is_warning=True)
 
 
 def _reasons(own: Mapping[str, str], shipped: Mapping[str, str]) -> Iterator[Finding]:

@@ -57,8 +57,8 @@ def _figures(figures: Figures) -> str:
         lines.append(
             f"- {counted(len(words), 'caption')}, {len(words) / figures.images:.1f} an image, "
             f"typically of {percentile(words, 50)} words "
-            f"(a tenth up to {percentile(words, 10)}, nine tenths up to {percentile(words, 90)}); "
-            f"they begin with {openings}"
+            f"(a tenth up to {percentile(words, 10)}, nine tenths up to {percentile(words, 90)})"
+            + (f"; they begin with {openings}" if openings else "")
         )
     if figures.without_captions:
         lines.append(f"- {counted(figures.without_captions, 'image')} without a caption")

@@ -40,7 +40,7 @@ _PLACE = re.compile(r"(?P<file>[^:]+?\.(?:txt|toml))(?:, line (?P<line>\d+))?: (
 _PHRASING_PLACE = re.compile(
     r"(?P<file>[^:]+): (?P<key>[^:,]+)(?:, wording (?P<n>\d+))?: (?P<told>.*)", re.DOTALL
 )
-_TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)|\(at end of document\)")
+_TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")
 
 
 def read_files(folder: Path, findings: list[Finding]) -> dict[str, str]:

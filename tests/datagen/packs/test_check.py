@@ -331,3 +331,21 @@ def test_a_sample_without_annotations_is_one_finding_among_others(
     other, found = told(check(str(folder)))
     assert other.startswith(f"mine/alignment.txt:{leak}: leak: ")
     assert found.startswith(f"mine/pack.toml:{line}: sample = '{sample}': {problem}: give a folder with ")
+
+
+def test_a_prompt_that_asks_for_above_and_below_where_nothing_is_above_is_a_warning(tmp_path: Path) -> None:
+    folder = mine(tmp_path, "satellite")
+    line = append(folder / "detail/system_message.txt", "Say left or right, above or below.")
+    assert told(check(str(folder))) == [
+        f"mine/detail/system_message.txt:{line}: warning: 'above or below': with frame = 'overhead' nothing "
+        "is above anything: take it out, or speak of the top and bottom of the image"
+    ]
+    change(folder / "pack.toml", 'frame = "overhead"', 'frame = "camera"')
+    assert told(check(str(folder)), of="detail/system_message.txt") == []
+
+
+def test_toml_that_ends_too_early_is_told_in_plain_words(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    line = append(folder / "pack.toml", "sample =")
+    (finding,) = told(check(str(folder)), of="pack.toml")
+    assert finding.startswith(f"mine/pack.toml:{line}: not valid TOML: Invalid value: ")

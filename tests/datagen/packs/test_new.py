@@ -97,6 +97,18 @@ def test_categories_with_marks_of_the_vocabulary_are_written_without_them_and_on
     assert datagen(*run, "--pack", tmp_path / "belt", "--out", tmp_path / "out") == 0
 
 
+def test_captions_too_short_to_begin_in_some_way_are_not_said_to_begin(tmp_path: Path) -> None:
+    data = write_parts(tmp_path / "data")
+    captions = json.loads((data / "captions.json").read_text())
+    captions["annotations"] = [{"id": 1, "image_id": 1, "caption": "Bolts."}]
+    (data / "captions.json").write_text(json.dumps(captions))
+    assert new(tmp_path / "belt", data) == 0
+    assert (
+        "- 1 caption, 0.2 an image, typically of 1 words (a tenth up to 1, nine tenths up to 1)\n"
+        in (tmp_path / "belt/CHECKLIST.md").read_text()
+    )
+
+
 def test_a_draft_seed_is_the_proxy_of_an_image_of_the_data(tmp_path: Path) -> None:
     assert new(tmp_path / "belt", write_parts(tmp_path / "data")) == 0
     pack = load_pack(tmp_path / "belt")
