@@ -62,8 +62,9 @@ class ForbiddenCheck:
 
 
 def _faults(check: PhraseCheck, turn: Turn) -> list[Fault]:
-    """The lines of a list that an answer breaks; after Yes also those that its question does, as it stands
-    and as a statement: "Is the heart enlarged?" asserts "the heart is enlarged".
+    """The lines of a list that an answer breaks; after Yes, those of its question and its statement, too.
+
+    Yes to "Is the heart enlarged?" says that the heart is enlarged.
     """
     if not _YES.match(turn.answer):
         return list(check.faults(Turn("", turn.answer)))
@@ -71,18 +72,20 @@ def _faults(check: PhraseCheck, turn: Turn) -> list[Fault]:
     broken = {fault.rule for fault in faults}
     for verb, statement in _statements(turn.question):
         for rule, words in check.matches(statement):
-            # What is found beside the verb is no matter of its place: "seen from is above".
-            if rule not in broken and verb.lower() in words.lower().split():
+            # Without the verb, the question has the words too, or a statement tore them from what
+            # allows them, as in "seen from is above".
+            if rule not in broken and verb in words.lower().split():
                 broken.add(rule)
                 faults.append(Fault("forbidden", rule, "question", f"{words!r} (rule: {rule})"))
     return faults
 
 
 def _statements(question: str) -> Iterator[tuple[str, str]]:
-    """What a question asks as statements, with their verb. Where its subject ends is not known, so the verb
-    is put after each word.
+    """What a question asks as statements, each with its verb.
+
+    Where the subject ends is not known, so the verb is put after each word.
     """
     for asked in _ASKED.finditer(question):
-        words = asked[2].split()
+        verb, words = asked[1].lower(), asked[2].split()
         for at in range(1, len(words)):
-            yield asked[1], " ".join([*words[:at], asked[1], *words[at:]])
+            yield verb, " ".join([*words[:at], verb, *words[at:]])
