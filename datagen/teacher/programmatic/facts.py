@@ -390,7 +390,7 @@ def facts_of(
         captions,
         (),
         tuple(kinds),
-        _spoken_of(mentions, len(read), boxed),
+        _spoken_of(mentions, len(read), boxed, vocabulary),
         absent,
         knowledge,
         unsaid,
@@ -410,12 +410,17 @@ def _unsaid_of(kind: Kind) -> list[str]:
 
 
 def _spoken_of(
-    mentions: Mapping[str, list[Mentions]], captions: int, boxed: Mapping[str, object]
+    mentions: Mapping[str, list[Mentions]],
+    captions: int,
+    boxed: Mapping[str, object],
+    vocabulary: tuple[str, ...],
 ) -> tuple[tuple[Noun, str], ...]:
     spoken = []
     least = max(2, captions / 2)
+    # An animal that was looked for and not boxed is a statue, a costume, a print or a meal.
+    unreal = _ANIMALS.intersection(vocabulary) if boxed else frozenset[str]()
     for category, told in mentions.items():
-        if len(told) < least or category not in CATEGORIES or category in AMBIGUOUS:
+        if len(told) < least or category not in CATEGORIES or category in AMBIGUOUS or category in unreal:
             continue
         if ALIKE[category].isdisjoint(boxed):
             noun = CATEGORIES[category].noun

@@ -90,6 +90,12 @@ def test_many_is_no_word_against_a_range_and_another_number_is() -> None:
     assert exact.facts[0] == ("count", "ship", 12)
 
 
+def test_what_a_person_does_is_no_plural() -> None:
+    captions = ("A boy skateboards on concrete.", "A skateboard under a boy.")
+    one = image(captions, (box("skateboard", 40, 40, 20, 20),))
+    assert {each.facts[0] for each in said_by("counting", one)} == {("count", "skateboard", 1)}
+
+
 FOUR = image((), (*dogs((10, 10), (90, 10), (90, 90)), CAT))
 
 
