@@ -272,6 +272,14 @@ def test_of_four_things_the_letter_is_that_of_the_one_that_is_there_or_is_not() 
             assert re.search(rf"\b{said.brief}\b", said.answer)
 
 
+def test_a_single_person_is_a_person_in_the_options_too() -> None:
+    there = (box("person", 10, 10, 20, 60), CAT, box("car", 60, 60, 30, 30))
+    asked = {
+        options_of(said)[letter] for said in said_by("choice_absent", image((), there)) for letter in "ABCD"
+    }
+    assert "person" in asked and "people" not in asked
+
+
 def test_wrong_things_are_of_the_same_group_where_there_are_enough() -> None:
     for said in said_by("choice_object", image((), dogs((50, 50)))):
         others = {str(fact[1]) for fact in said.facts if fact[0] == "absent"}
