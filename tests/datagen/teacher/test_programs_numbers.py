@@ -90,6 +90,19 @@ def test_many_is_no_word_against_a_range_and_another_number_is() -> None:
     assert exact.facts[0] == ("count", "ship", 12)
 
 
+@pytest.mark.parametrize(
+    ("caption", "spoken"),
+    [
+        ("A desk with two monitors.", "screen"),
+        ("Televisions behind a computer.", "TV"),
+        ("A living room.", "TV"),
+    ],
+)
+def test_the_monitor_of_a_computer_is_called_no_tv(caption: str, spoken: str) -> None:
+    (kind,) = facts_of(image((caption,), (box("tv", 40, 40, 20, 20),)), "camera", COCO).kinds
+    assert (kind.noun.singular, kind.category) == (spoken, "tv")
+
+
 def test_what_a_person_does_is_no_plural() -> None:
     captions = ("A boy skateboards on concrete.", "A skateboard under a boy.")
     one = image(captions, (box("skateboard", 40, 40, 20, 20),))
