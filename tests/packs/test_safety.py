@@ -129,11 +129,39 @@ def test_what_the_issue_names_is_declined_and_its_look_alikes_are_answered() -> 
     }
     assert kinds["How do I hold <a_thing> safely when I cut vegetables?"] == "help"
     assert kinds["Who usually uses a fire hydrant?"] == "help"
+    assert kinds["How close can I get to <the> for a selfie?"] == "help"
     assert kinds["What is the password of <the>?"] == "decline"
     assert kinds["What religion <do> <the> follow?"] == "decline"
     assert kinds["Do you know who <the> <be>?"] == "decline"
     identity = [turn for turn in FILE.topic["identity"].turn if turn.kind == "help"]
     assert "wearing" in (identity[0].programs or [])
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("fork", "fork"),
+        ("bat", "baseball bat"),
+        ("kite", "kite"),
+        ("wine", "wine glass"),
+        ("alcohol", "wine glass"),
+        ("pretend", "person"),
+    ],
+)
+def test_what_a_question_names_is_in_the_image(word: str, shown: str) -> None:
+    asking = [
+        topic.shows
+        for topic in FILE.topic.values()
+        for turn in topic.turn
+        if any(word in re.findall(r"\w+", question) for question in turn.question or ())
+    ]
+    assert asking
+    assert all(shows == [shown] for shows in asking)
+
+
+@pytest.mark.parametrize("name", ["pets", "wildlife", "farm", "birds"])
+def test_no_statue_is_taken_for_a_live_animal(name: str) -> None:
+    assert {"statue", "sculpture", "figurine", "replica"} <= set(FILE.topic[name].says_not or [])
 
 
 def test_nothing_is_guessed_of_children() -> None:

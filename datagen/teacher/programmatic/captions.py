@@ -470,11 +470,14 @@ def _denied(tokens: list[str], begin: int, end: int, denied_until: int) -> tuple
     return is_denied, is_ruled_out and tokens[end : end + 1] not in _LIMITS
 
 
+_DOERS = [[word] for word in _WORDS["doers"]]
 _LIMITS = [[word] for word in ("on", "at", "in", "over", "after", "along", "above", "below")]
 
 
 def _count(tokens: list[str], position: int, name: _Name, mention: Mentions) -> None:
     """Adds one mention: the number, article or quantity word in the few tokens before it decides."""
+    if tokens[position] in _WORDS["also_verbs"] and tokens[position - 1 : position] in _DOERS:
+        return
     mention.is_plural |= name.is_plural
     number: int | None = None
     has_article = False

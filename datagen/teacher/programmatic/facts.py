@@ -303,18 +303,19 @@ def facts_of(
     boxed: dict[str, list[tuple[int, Box]]] = {}
     for number, box in enumerate(annotation.boxes, 1):
         boxed.setdefault(box.category, []).append((number, box))
-    spoken = {category: nouns.get(category) or noun_for(category) for category in (*boxed, *nouns)}
+    read = [
+        (number, caption, tokens_of(caption))
+        for number, caption in enumerate(annotation.captions, 1)
+        if caption
+    ]
+    words = {token for *_, tokens in read for token in tokens}
+    spoken = {category: nouns.get(category) or _spoken(category, words) for category in (*boxed, *nouns)}
     domain = frozenset(
         noun
         for name, noun in spoken.items()
         if noun is not None and (name in nouns or name not in CATEGORIES)
     )
 
-    read = [
-        (number, caption, tokens_of(caption))
-        for number, caption in enumerate(annotation.captions, 1)
-        if caption
-    ]
     # "No pneumothorax." has none of the words that speak for English but a noun of the pack.
     english = [
         looks_english(tokens, caption) or bool(nouns and mentions_in(tokens, domain)[0])
@@ -390,12 +391,18 @@ def facts_of(
         captions,
         (),
         tuple(kinds),
-        _spoken_of(mentions, len(read), boxed),
+        _spoken_of(mentions, len(read), boxed, vocabulary),
         absent,
         knowledge,
         unsaid,
         _ruled_out(mentions, named, nouns, vocabulary) if counts_readable else (),
     )
+
+
+def _spoken(category: str, words: set[str]) -> Noun | None:
+    """How a category is spoken beside captions of these words."""
+    known = CATEGORIES.get(category)
+    return noun_for(category) if known is None else known.spoken_where(words)
 
 
 def _unsaid_of(kind: Kind) -> list[str]:
@@ -410,12 +417,17 @@ def _unsaid_of(kind: Kind) -> list[str]:
 
 
 def _spoken_of(
-    mentions: Mapping[str, list[Mentions]], captions: int, boxed: Mapping[str, object]
+    mentions: Mapping[str, list[Mentions]],
+    captions: int,
+    boxed: Mapping[str, object],
+    vocabulary: tuple[str, ...],
 ) -> tuple[tuple[Noun, str], ...]:
     spoken = []
     least = max(2, captions / 2)
+    # An animal that was looked for and not boxed is a statue, a costume, a print or a meal.
+    unreal = _ANIMALS.intersection(vocabulary) if boxed else frozenset[str]()
     for category, told in mentions.items():
-        if len(told) < least or category not in CATEGORIES or category in AMBIGUOUS:
+        if len(told) < least or category not in CATEGORIES or category in AMBIGUOUS or category in unreal:
             continue
         if ALIKE[category].isdisjoint(boxed):
             noun = CATEGORIES[category].noun

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -95,6 +95,21 @@ class Category:
     same: tuple[str, ...]
     kinds: tuple[str, ...]
     broader: tuple[str, ...]
+    instead: Noun | None = None
+    """How it is spoken where captions have a word of `instead_where`, and never one of `same`."""
+    instead_where: frozenset[str] = frozenset()
+
+    def spoken_where(self, tokens: Collection[str]) -> Noun:
+        """How it is spoken in view of all words of an image's captions."""
+        if self.instead is None or self.instead_where.isdisjoint(tokens):
+            return self.noun
+        same = _with_plurals(self.same)
+        return self.instead if same.isdisjoint(tokens) else self.noun
+
+
+def _with_plurals(words: Iterable[str]) -> frozenset[str]:
+    """In lower case, as captions are read."""
+    return frozenset(form.lower() for word in words for form in (word, plural_of(word)))
 
 
 @lru_cache(maxsize=4096)
@@ -123,7 +138,12 @@ def _read_categories() -> dict[str, Category]:
         noun = Noun(name, singular, plural, form, entry["group"], article)
         same = tuple(dict.fromkeys((name, singular, *entry.get("same", ()))))
         kinds, broader = tuple(entry.get("kinds", ())), tuple(entry.get("broader", ()))
-        categories[name] = Category(noun, same, kinds, broader)
+        instead = None
+        if other := entry.get("instead"):
+            say = other["say"]
+            instead = Noun(name, say, plural_of(say), "count", entry["group"], _article(say))
+        where = _with_plurals(other["where"]) if other else frozenset[str]()
+        categories[name] = Category(noun, same, kinds, broader, instead, where)
     return categories
 
 

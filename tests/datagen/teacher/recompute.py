@@ -861,7 +861,7 @@ class Reader:
         quoted = set().union(*map(self.lexicon.names, [*captions, *told, *known]), set())
         found = [
             *self.quotes(said, asked, part, captions, tokens(answer)),
-            *self.numbers(answer, said, part, reasoning=kind == "complex_reasoning"),
+            *self.numbers(answer, said, part, image, reasoning=kind == "complex_reasoning"),
             *self.side_words(said, asked, part, image, kind),
             *self.things(said, asked, part, image, quoted, kind),
         ]
@@ -916,7 +916,9 @@ class Reader:
     def mentions(self, text: Text) -> list[tuple[int, str]]:
         return [(at, name) for at, name in self.lexicon.named(text.words) if not text.quoted[at]]
 
-    def numbers(self, answer: str, said: Text, part: PartEvidence, *, reasoning: bool) -> Iterator[str]:
+    def numbers(
+        self, answer: str, said: Text, part: PartEvidence, image: Image, *, reasoning: bool
+    ) -> Iterator[str]:
         exact: dict[str, set[int]] = {}
         backed: set[int] = set()
         values: list[int] = []
@@ -949,6 +951,14 @@ class Reader:
         if part.program == "existence_of_both":
             backed.add(2)
         backed |= reckoned([int(fact[2]) for fact in part.facts if fact[0] == "count"], values)
+        # "Two of the five dogs can be seen on the left."
+        backed |= set(
+            Counter(
+                (self.facts._box(image, fact[1]).category, fact[2])
+                for fact in part.facts
+                if fact[0] in ("across", "down", "place")
+            ).values()
+        )
         mentions = dict(self.mentions(said))
         decimals = re.findall(r"\d*\.\d+", answer)
         corners = {f"{x:.2f}" for fact in part.facts if fact[0] == "coordinates" for x in fact[2:]}

@@ -108,6 +108,14 @@ def test_what_captions_agree_on_is_shown_without_a_box() -> None:
     assert answers(text, image(captions=("A field.", "A green field."))) == []
 
 
+@pytest.mark.parametrize(("word", "is_said"), [("dog", False), ("horse", True), ("car", True)])
+def test_an_animal_that_was_looked_for_and_not_boxed_is_no_live_one(word: str, is_said: bool) -> None:
+    text = topic(f'shows = ["{word}"]', answer="<a_thing>.")
+    captions = (f"A man hits a {word} statue.", f"A man beside the statue of a {word}.")
+    said = answers(text, image(box("person"), captions=captions))
+    assert said == ([f"A {word}."] if is_said else [])
+
+
 def test_a_word_of_a_caption_is_found_whole_and_as_it_is_written() -> None:
     text = topic('says = ["stop sign", "sign"]', answer="the <word> it is.")
     found = written(text, image(captions=("Two signs.", "A road SIGN by a tree.")))

@@ -372,7 +372,7 @@ def test_a_whole_conversation_reads_as_written() -> None:
         (
             "Question:\nWho do you see in this image?",
             "Answer:\nThere is a man in the image, walking his dog past a parked car.",
-            "Question:\nWhich of these cannot be seen in the image: A. car, B. motorcycle, C. people or "
+            "Question:\nWhich of these cannot be seen in the image: A. car, B. motorcycle, C. person or "
             "D. dog?",
             "Answer:\nB. This image shows a car, a person and a dog, but no motorcycle.",
             "Question:\nWhich takes up more of the image, the dog or the car?",

@@ -90,6 +90,25 @@ def test_many_is_no_word_against_a_range_and_another_number_is() -> None:
     assert exact.facts[0] == ("count", "ship", 12)
 
 
+@pytest.mark.parametrize(
+    ("caption", "spoken"),
+    [
+        ("A desk with two monitors.", "screen"),
+        ("Televisions behind a computer.", "TV"),
+        ("A living room.", "TV"),
+    ],
+)
+def test_the_monitor_of_a_computer_is_called_no_tv(caption: str, spoken: str) -> None:
+    (kind,) = facts_of(image((caption,), (box("tv", 40, 40, 20, 20),)), "camera", COCO).kinds
+    assert (kind.noun.singular, kind.category) == (spoken, "tv")
+
+
+def test_what_a_person_does_is_no_plural() -> None:
+    captions = ("A boy skateboards on concrete.", "A skateboard under a boy.")
+    one = image(captions, (box("skateboard", 40, 40, 20, 20),))
+    assert {each.facts[0] for each in said_by("counting", one)} == {("count", "skateboard", 1)}
+
+
 FOUR = image((), (*dogs((10, 10), (90, 10), (90, 90)), CAT))
 
 
@@ -264,6 +283,14 @@ def test_of_four_things_the_letter_is_that_of_the_one_that_is_there_or_is_not() 
             right = named if program == "choice_object" else set(options) - named
             assert right == {said.brief}, said
             assert re.search(rf"\b{said.brief}\b", said.answer)
+
+
+def test_a_single_person_is_a_person_in_the_options_too() -> None:
+    there = (box("person", 10, 10, 20, 60), CAT, box("car", 60, 60, 30, 30))
+    asked = {
+        options_of(said)[letter] for said in said_by("choice_absent", image((), there)) for letter in "ABCD"
+    }
+    assert "person" in asked and "people" not in asked
 
 
 def test_wrong_things_are_of_the_same_group_where_there_are_enough() -> None:

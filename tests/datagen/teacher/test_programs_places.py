@@ -102,6 +102,28 @@ def test_a_side_names_what_is_decided_and_points_at_no_sliver() -> None:
     assert {said.brief for each in said_by("side", sliver) for said in each} == {"a car"}
 
 
+def briefs_of_side(side: str, *boxes: Box) -> set[str]:
+    """What is said to be there."""
+    said = [each for turns in said_by("side", image((), boxes), 40) for each in turns]
+    return {each.brief for each in said if f"side {side}" in each.asks}
+
+
+def test_a_side_has_as_many_of_a_kind_as_lie_there() -> None:
+    two = (box("dog", 5, 5, 15, 15), box("dog", 5, 70, 15, 15))
+    assert briefs_of_side("left", *two) == {"two dogs"}
+    assert briefs_of_side("left", *two, box("dog", 80, 40, 15, 15)) == {"two of the three dogs"}
+    # Near the border, the third may be on the left as well, so that "one of" and "two of" are open.
+    assert briefs_of_side("left", *two, box("dog", 25, 40, 15, 15)) == {"some of the three dogs"}
+    assert briefs_of_side("left", two[0], box("dog", 25, 40, 15, 15)) == set()
+
+
+def test_a_side_is_passed_over_where_its_main_thing_would_go_unnamed() -> None:
+    cup, bus = box("cup", 5, 70, 10, 10), box("bus", 15, 10, 35, 50)
+    assert briefs_of_side("left", cup) == {"a cup"}
+    assert briefs_of_side("left", cup, bus) == set()
+    assert briefs_of_side("left", cup, box("bus", 5, 10, 20, 50)) == {"a bus and a cup"}
+
+
 def test_the_ends_of_all_that_can_be_named_are_told() -> None:
     assert facts_said("extreme_position", PARK) == {
         ("count", "person", 2), ("count", "dog", 1), ("count", "kite", 1),

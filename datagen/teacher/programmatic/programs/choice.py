@@ -58,11 +58,6 @@ def _answer(letter: str, key: str, voice: Voice, **slots: str) -> str:
     return lead + (capital(clause) if lead.endswith(". ") else clause)
 
 
-def _named(noun: Noun) -> str:
-    """As an option, which says nothing of the number."""
-    return noun.plural if noun.category == "person" else noun.singular
-
-
 def _wrong_for(noun: Noun, facts: Facts, voice: Voice) -> list[Noun]:
     """Three that are absent: of the same group first, then those that are in many other images."""
     wrong = voice.shuffled(other for other in facts.absent if other.group == noun.group)[:WRONG]
@@ -89,8 +84,8 @@ def choice_object(facts: Facts, voice: Voice) -> Iterator[Said]:
         wrong = voice.shuffled(_wrong_for(kind.noun, facts, voice))
         if len(wrong) < WRONG:
             return
-        letter, options = _options(_named(kind.noun), [_named(noun) for noun in wrong], voice)
-        others = listed([_named(noun) for noun in wrong], "or")
+        letter, options = _options(kind.noun.singular, [noun.singular for noun in wrong], voice)
+        others = listed([noun.singular for noun in wrong], "or")
         short = f"{letter}. {capital(amount)}." if voice.chance(SHORT) else ""
         yield Said(
             question=voice.say("choice.object.question", options=options),
@@ -118,11 +113,11 @@ def choice_absent(facts: Facts, voice: Voice) -> Iterator[Said]:
         if not absent:
             return
         noun = voice.pick(absent)
-        letter, options = _options(_named(noun), [_named(kind.noun) for kind in there], voice)
+        letter, options = _options(noun.singular, [kind.noun.singular for kind in there], voice)
         others = listed([rough_amount(kind) or "" for kind in there])
         yield Said(
             question=voice.say("choice.absent.question", options=options),
-            answer=_answer(letter, "choice.absent.answer", voice, no=_named(noun), others=others),
+            answer=_answer(letter, "choice.absent.answer", voice, no=noun.singular, others=others),
             brief=letter,
             facts=(("absent", noun.category), *(rough_fact(kind) for kind in there)),
             boxes=tuple(number for kind in there for number in kind.boxes),

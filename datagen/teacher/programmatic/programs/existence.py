@@ -214,7 +214,8 @@ def _amount(kind: Kind) -> tuple[str, Fact] | None:
 
 @program("conversation", "presence", weight=0.3)
 def existence_of_both(facts: Facts, voice: Voice) -> Iterator[Said]:
-    """Whether two things are both there: yes about as often as no."""
+    """Whether two things are both there: yes about as often as no. A question names one of each, which does
+    not give away how many there are."""
     kinds = [
         (kind.noun, kind.boxes, *told)
         for kind in seldom_people(facts.kinds, voice)
@@ -239,7 +240,7 @@ def existence_of_both(facts: Facts, voice: Voice) -> Iterator[Said]:
             is_one = other.form == "mass" or (other.form == "count" and other.category != "person")
             no, be = (other.singular, "is") if is_one else (other.plural, "are")
             answer = voice.say("existence.both_no", there=there, no=f"no {no}", be=be)
-        first, second = voice.shuffled((_named(noun), _named(other)))
+        first, second = voice.shuffled((noun.one, other.one))
         yield Said(
             question=voice.say("existence.both_question", first=first, second=second),
             answer=answer,
@@ -249,8 +250,3 @@ def existence_of_both(facts: Facts, voice: Voice) -> Iterator[Said]:
             asks=asks,
             tells=frozenset(f"count {name}" for name in names),
         )
-
-
-def _named(noun: Noun) -> str:
-    """As a question names it, which must not give away how many there are: "a dog", "people"."""
-    return noun.many if noun.category == "person" else noun.one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import islice, pairwise
+from itertools import pairwise
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
@@ -12,7 +12,7 @@ from datagen.teacher.programmatic.facts import Facts, Kind, Side, Thing
 from datagen.teacher.programmatic.pieces import place_of, place_words, relation_words
 from datagen.teacher.programmatic.registry import IDLE, Fact, Said, program
 from datagen.teacher.programmatic.voice import Voice
-from datagen.teacher.programmatic.words import Noun, counted, listed
+from datagen.teacher.programmatic.words import NUMBER_WORDS, Noun, counted, listed
 
 Axis = Literal["across", "down"]
 Named = tuple[Noun, Thing]
@@ -32,6 +32,14 @@ MIDDLES: dict[Axis, tuple[str, ...]] = {
 }
 """The places that say of what is between two sides that it is."""
 OTHER_SIDE: dict[Side, Side] = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+_EXTENTS: dict[Side, tuple[float, float, float, float]] = {
+    "left": (0, 0, 1 / 3, 1),
+    "right": (2 / 3, 0, 1, 1),
+    "top": (0, 0, 1, 1 / 3),
+    "bottom": (0, 2 / 3, 1, 1),
+    "middle": (1 / 3, 1 / 3, 2 / 3, 2 / 3),
+}
+"""Left, top, right and bottom of each part, as fractions of the frame."""
 _RELATION = {"left": "left_of", "right": "right_of", "above": "above", "below": "below"}
 
 
@@ -266,6 +274,8 @@ class Part(NamedTuple):
     facts: tuple[Fact, ...]
     boxes: tuple[int, ...]
     category: str
+    filled: float
+    """How much of that part its largest box there takes up."""
 
 
 def _is_in(thing: Thing, side: Side) -> bool:
@@ -275,39 +285,64 @@ def _is_in(thing: Thing, side: Side) -> bool:
     return (thing.across if side in ("left", "right") else thing.down) == side
 
 
+def _may_be_in(thing: Thing, side: Side) -> bool:
+    """Whether it is near the border, so that it may be there or not."""
+    if side == "middle":
+        return None in (thing.across, thing.down) and {thing.across, thing.down} <= {None, "middle"}
+    return (thing.across if side in ("left", "right") else thing.down) is None
+
+
+def _filled(thing: Thing, side: Side) -> float:
+    """How much its box takes up of that third of the image, or of the middle."""
+    left, top, right, bottom = _EXTENTS[side]
+    width = min(thing.right, right) - max(thing.left, left)
+    height = min(thing.bottom, bottom) - max(thing.top, top)
+    return max(width, 0.0) * max(height, 0.0)
+
+
 def _in_part(kind: Kind, side: Side) -> Part | None:
     """How much of a category is there, as far as that is decided; None where none of it is."""
     if len(kind.things) > MOST_LOOKED_AT:
         return None
-    there = [thing for thing in kind.things if _is_in(thing, side) and kind.can_point_at(thing)]
-    if not there:
+    there = [thing for thing in kind.things if _is_in(thing, side)]
+    if not any(kind.can_point_at(thing) for thing in there):
         return None
     boxes = tuple(thing.number for thing in there)
     said = tuple(_side_fact(thing, side) for thing in there)
+    filled = max(_filled(thing, side) for thing in there)
     if kind.count == 1:
-        return Part(kind.noun.one, said, boxes, kind.category)
+        return Part(kind.noun.one, said, boxes, kind.category, filled)
     number = kind.countable
     if number is None:
         return None
-    count: Fact = ("count", kind.category, number)
+    facts: tuple[Fact, ...] = (("count", kind.category, number), *said)
     if len(there) == number:
-        return Part(counted(number, kind.noun), (count, *said), boxes, kind.category)
-    # Of the others some may be near the border: that this one is there is all that is said.
-    one_of = f"one of the {counted(number, kind.noun)}"
-    return Part(one_of, (count, said[0]), boxes[:1], kind.category) if len(there) == 1 else None
+        return Part(counted(number, kind.noun), facts, boxes, kind.category, filled)
+    of_all = f"of the {counted(number, kind.noun)}"
+    if not any(_may_be_in(thing, side) for thing in kind.things):
+        return Part(f"{NUMBER_WORDS[len(there)]} {of_all}", facts, boxes, kind.category, filled)
+    # "One of the planes", were there two, would leave out the other.
+    return Part(f"some {of_all}", facts, boxes, kind.category, filled) if len(there) > 1 else None
 
 
-def _parts(facts: Facts, side: Side, told: frozenset[str]) -> Iterator[Part]:
-    for kind in facts.kinds[:MOST_LOOKED_AT]:
-        if kind.category not in told and (part := _in_part(kind, side)):
-            yield part
+def _parts(facts: Facts, side: Side, most: int, told: frozenset[str] = frozenset()) -> list[Part]:
+    """What is there, the largest first; nothing where that leaves out something larger."""
+    kinds = [kind for kind in facts.kinds if kind.category not in told]
+    found = [part for kind in kinds[:MOST_LOOKED_AT] if (part := _in_part(kind, side))]
+    parts = sorted(found, key=lambda part: -part.filled)[:most]
+    if not parts:
+        return []
+    named = {number for part in parts for number in part.boxes}
+    unnamed = [thing for kind in kinds for thing in kind.things if thing.number not in named]
+    is_left_out = any(_filled(thing, side) > parts[0].filled for thing in unnamed)
+    return [] if is_left_out else parts
 
 
 @program("conversation", "place", weight=0.7)
 def side(facts: Facts, voice: Voice) -> Iterator[Said]:
     """What is on one side, or in the middle."""
     for where in voice.shuffled(PARTS):
-        parts = list(islice(_parts(facts, where, frozenset()), 3))
+        parts = _parts(facts, where, 3)
         if not parts:
             continue
         asks = frozenset((f"side {where}", *(f"place {part.category}" for part in parts)))
@@ -317,7 +352,7 @@ def side(facts: Facts, voice: Voice) -> Iterator[Said]:
         others: list[Part] = []
         if where != "middle" and (len(parts) == 1 or voice.chance(0.3)):
             told = frozenset(part.category for part in parts)
-            others = list(islice(_parts(facts, OTHER_SIDE[where], told), 2))
+            others = _parts(facts, OTHER_SIDE[where], 2, told)
         slots = {
             "place": place_words(where, facts.frame, voice),
             "things": listed([part.amount for part in parts]),
