@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from itertools import pairwise, permutations
 
 from datagen.teacher.programmatic.captions import Sentence, mentions_in, tokens_of
@@ -51,10 +51,16 @@ ALONE = 0.5
 """By how much less a single thing is asked about where an image has two or more that are prominent."""
 NEAR = 0.03
 """How far two boxes may lie apart, as a share of the width and of the height, to be near each other."""
+UPON = 0.25
+"""Share of the smaller of two boxes in the other from which on the two are not beside each other: it may be
+worn, held or ridden, or lie on a plate."""
 MOST_COMPARED = 12
 """Of a category's boxes, and of an image's categories, more are not compared in pairs."""
-FITTED = 0.75
-"""Share of choices among what is known that prefer what has to do with the words of captions."""
+
+IDLE_DEEDS = frozenset(
+    "standing looking staring posing walking sitting lying leaning kneeling watching smiling".split()
+)
+"""What is done without using what is named after "on" or "with"."""
 
 UNKNOWN = About("")
 """What is known of a category that the knowledge does not have."""
@@ -233,18 +239,60 @@ class Near:
     first: str
     first_be: str
     second: str
+    is_beside: bool
+    """Whether "next to" says it: not of what somebody may wear, hold or ride, or what lies on a plate."""
     facts: tuple[Fact, ...]
 
 
-def near_in(first: Clue, second: Clue) -> Near | None:
+def near_in(facts: Facts, first: Clue, second: Clue) -> Near | None:
     """How the one is near the other; None where it is not, or where that is not certain."""
     if first.kind is None or second.kind is None:
         return None
-    if facts := _each_near(first, second):
-        return Near(first.the, first.be, one_of(second), facts)
-    if facts := _each_near(second, first):
-        return Near(one_of(first), "is" if first.is_many else first.be, second.the, facts)
+    if found := _each_near(first, second):
+        return Near(first.the, first.be, one_of(second), are_beside(facts, first, second), found)
+    if found := _each_near(second, first):
+        be = "is" if first.is_many else first.be
+        return Near(one_of(first), be, second.the, are_beside(facts, first, second), found)
     return None
+
+
+def are_beside(facts: Facts, first: Clue, second: Clue) -> bool:
+    """Whether what is near each other is no more than that: not worn, held, ridden, or one in the other."""
+    assert first.kind is not None and second.kind is not None
+    most = UPON
+    if first.is_person or second.is_person:
+        if is_told_of_people(facts, second if first.is_person else first):
+            return False
+        # Of somebody and a thing, boxes that meet at all are more often hand and racket than neighbors.
+        most = 0.0
+    return all(_shared(a, b) <= most for a in first.kind.things for b in second.kind.things)
+
+
+def is_told_of_people(facts: Facts, clue: Clue) -> bool:
+    """Whether captions tell what people have to do with it: "a man skiing", "a man on a bench"."""
+    return any(
+        "person" in named_in(told.head) and clue.category in _hinted_in(told.words) for told in facts.told
+    ) or any(clue.category in caption.categories and tells_deed(caption) for caption in facts.captions)
+
+
+def tells_deed(caption: Sentence) -> bool:
+    """Whether a caption says of people that they do something, by its verbs in -ing."""
+    return "person" in caption.categories and any(
+        len(token) > 5 and token.endswith("ing") and token not in IDLE_DEEDS and token not in _NO_DEEDS
+        for token in caption.tokens
+    )
+
+
+_NO_DEEDS = frozenset(
+    "building buildings ceiling clothing during evening morning parking dining living".split()
+)
+
+
+def _shared(first: Thing, second: Thing) -> float:
+    """The share of the smaller one that lies in the other."""
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return max(0.0, width) * max(0.0, height) / min(first.area, second.area)
 
 
 def one_of(clue: Clue) -> str:
@@ -300,30 +348,40 @@ class Argument:
         return frozenset(("person", *(clue.category for clue in clues_in(self.facts))))
 
     @cached_property
+    def _words(self) -> frozenset[str]:
+        """What there is, by captions and boxes."""
+        return self._categories.union(*(caption.tokens for caption in self.facts.captions))
+
+    @cached_property
     def _image_stems(self) -> frozenset[str]:
         return stems_of(word for caption in self.facts.captions for word in caption.words)
 
-    def choose(self, entries: Sequence[Entry]) -> list[Entry]:
-        """All of them in any order; often first those that have to do with what captions speak of."""
-        chosen = self.voice.shuffled(entries)
-        is_fitted = bool(self.facts.captions) and self.voice.chance(FITTED)
-        if is_fitted or any(entry.names for entry in chosen):
-            chosen.sort(key=partial(self._strangeness, is_fitted))
-        return chosen
+    def fits(self, *entries: Entry) -> bool:
+        """Whether one of them has to do with what captions speak of."""
+        return any(not entry.stems.isdisjoint(self._image_stems) for entry in entries)
 
-    def _strangeness(self, is_fitted: bool, *entries: Entry) -> int:
-        """Last comes what speaks of things that are not there, first what fits the words of captions."""
-        if any(not entry.names <= self._categories for entry in entries):
-            return 2
-        return int(is_fitted and all(entry.stems.isdisjoint(self._image_stems) for entry in entries))
+    def choose(self, entries: Sequence[Entry]) -> list[Entry]:
+        """In any order, but first those that have to do with what captions speak of.
+
+        Those that do not belong to what is there are left out, as far as two others remain.
+        """
+        chosen = self.voice.shuffled(entries)
+        fitting = [entry for entry in chosen if self._strangeness(entry) < 2]
+        return sorted(fitting if len(fitting) > 1 else chosen, key=self._strangeness)
+
+    def _strangeness(self, *entries: Entry) -> int:
+        """Last comes what does not belong to what is there, first what fits the words of captions."""
+        for entry in entries:
+            is_apt = not entry.only or not entry.only.isdisjoint(self._words)
+            if not (is_apt and entry.names <= self._categories and entry.without.isdisjoint(self._words)):
+                return 2
+        return int(not self.fits(*entries))
 
     def remedies(self, about: About) -> tuple[list[tuple[Entry, Entry]], list[Entry]]:
         """Risks with what helps against each, no risk and no care twice, and what other care there is."""
         chosen: list[tuple[Entry, Entry]] = []
-        is_fitted = bool(self.facts.captions) and self.voice.chance(FITTED)
         remedies = self.voice.shuffled(about.remedies)
-        remedies.sort(key=lambda each: self._strangeness(is_fitted, *each))
-        for risk, care in remedies:
+        for risk, care in sorted(remedies, key=lambda each: self._strangeness(*each)):
             if all(risk is not other and care is not another for other, another in chosen):
                 chosen.append((risk, care))
         helping = {care.path for _, care in about.remedies}
@@ -395,6 +453,8 @@ class Argument:
             if second.is_many and second.number is None:
                 continue
             if first.kind is None or second.kind is None or not (facts := _each_near(first, second)):
+                continue
+            if not are_beside(self.facts, first, second):
                 continue
             other = f"one of {second.spoken}" if second.is_many else second.spoken
             self.say("reasoning.see_near", one=first.spoken, one_be=first.be, other=other)
@@ -494,16 +554,18 @@ class Argument:
         return False
 
     def draw_near(self, clue: Clue, other: Clue) -> bool:
-        """Says that the one is near the other, if it is and has not been said."""
-        near = near_in(clue, other)
+        """Says that the one is next to the other, if it is and has not been said."""
+        near = near_in(self.facts, clue, other)
+        if near is None or not near.is_beside:
+            return False
         pair = frozenset((clue.category, other.category))
-        if near is not None and pair not in self._near:
+        if pair not in self._near:
             second = near.second if near.second != other.the else self._mention(other)
             self.say("reasoning.near", located=near.first, located_be=near.first_be, other=second)
             self.rest_on(*near.facts)
             self.name(other)
             self._near.add(pair)
-        return near is not None
+        return True
 
     def _mention(self, clue: Clue) -> str:
         """ "the cup" if it has been spoken of, else "a cup"."""
@@ -567,15 +629,35 @@ class Argument:
         for name, value in slots.items():
             if isinstance(value, str):
                 words[name] = value
-            else:
-                words[name] = self.know(value)
-                entries.append((words[name], value))
+                continue
+            forms = {name: self.know(value)}
+            if name.endswith("reason"):
+                forms[f"{name}s"] = conjugated(forms[name])
+                of_people = conjugated(forms[name], is_plural=words.get("people_be") == "are")
+                forms[f"they_{name}"] = of_people
+            words |= forms
+            entries.append((forms.values(), value))
         wording = self.voice.say(key, **words)
         for known, entry in entries:
-            if known in wording:
+            if any(form in wording for form in known):
                 self.rest_on(("knows", entry.path))
                 self._known += 1
         return wording
+
+
+def conjugated(words: str, *, is_plural: bool = False) -> str:
+    """What begins with a verb in its bare form, to follow "somebody", or "people"."""
+    verb, space, rest = words.partition(" ")
+    if verb == "be":
+        verb = "are" if is_plural else "is"
+    elif not is_plural:
+        if verb.endswith("y") and verb[-2] not in "aeiou":
+            verb = f"{verb[:-1]}ies"
+        elif verb == "have":
+            verb = "has"
+        else:
+            verb += "es" if verb.endswith(("s", "x", "z", "ch", "sh", "o")) else "s"
+    return verb + space + rest
 
 
 _VERBS = frozenset(("is", "are", "has", "have"))
@@ -592,6 +674,12 @@ def named_in(words: str) -> frozenset[str]:
     """The categories that a few words name."""
     mentions, _ = mentions_in(tokens_of(words), frozenset())
     return frozenset(mentions)
+
+
+@lru_cache(maxsize=1 << 14)
+def _hinted_in(words: str) -> frozenset[str]:
+    """The categories that a few words name or hint at: "skiing" hints at skis."""
+    return mentions_in(tokens_of(words), frozenset())[1]
 
 
 def named_places(facts: Facts) -> Counter[str]:

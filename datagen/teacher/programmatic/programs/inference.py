@@ -12,18 +12,21 @@ from datagen.teacher.programmatic.facts import Facts, Thing
 from datagen.teacher.programmatic.knowledge import Entries, Entry, Pair, Place, Theme
 from datagen.teacher.programmatic.pieces import place_words
 from datagen.teacher.programmatic.reasoning import (
+    IDLE_DEEDS,
     MOST_COMPARED,
     UNKNOWN,
     Argument,
     Clue,
     Near,
     clues_in,
+    is_told_of_people,
     named_in,
     named_places,
     near_in,
     one_of,
     people_in,
     subjects_in,
+    tells_deed,
 )
 from datagen.teacher.programmatic.registry import Fact, Said, program
 from datagen.teacher.programmatic.scene import Told
@@ -104,9 +107,9 @@ def _companion(subject: Clue, clues: Sequence[Clue], voice: Voice) -> Clue | Non
     return voice.pick(fitting) if fitting else None
 
 
-def _with_people(subject: Clue, people: Clue | None) -> tuple[dict[str, str], Near | None]:
+def _with_people(facts: Facts, subject: Clue, people: Clue | None) -> tuple[dict[str, str], Near | None]:
     """The slots of a thing and of the people, and how close they are to it."""
-    near = near_in(people, subject) if people is not None else None
+    near = near_in(facts, people, subject) if people is not None else None
     slots = _of(subject, people)
     if near is not None:
         slots |= {"near": near.first, "near_be": near.first_be}
@@ -140,7 +143,7 @@ def risk(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _risk(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     people, about = people_in(clues), subject.about
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_things.risk", **slots)
     argument.concerns = near is not None
     remedies, others = argument.remedies(about)
@@ -191,7 +194,7 @@ def advice(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _advice(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     people, about = people_in(clues), subject.about
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_things.advice", **slots)
     argument.concerns = near is not None
     remedies, others = argument.remedies(about)
@@ -217,15 +220,14 @@ def care(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _care(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     about, people = subject.about, people_in(clues)
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_things.care", **slots)
     argument.concerns = near is not None
     remedies, others = argument.remedies(about)
     needs = argument.choose(about.needs)
     _rest(argument, near)
     _see_with(argument, subject, clues, people if near is not None else None)
-    is_many = subject.number is not None and subject.number > 1 and voice.chance(0.5)
-    argument.say("needs_of_many" if is_many else "needs", need=needs[0], other_need=needs[1])
+    argument.say("needs", need=needs[0], other_need=needs[1])
     risk, care = remedies[0]
     argument.advise(voice.pick(("precaution", "precaution_too")), risk=risk, care=care)
     argument.fill_up(
@@ -246,12 +248,14 @@ def why_here(facts: Facts, voice: Voice) -> Iterator[Said]:
     """For which reasons a thing may be where it is."""
     clues = clues_in(facts)
     for subject in subjects_in(clues, voice, uses=2, reasons=2):
-        yield _why_here(facts, voice, subject, clues)
+        # What captions tell needs no guess.
+        if not is_told_of_people(facts, subject):
+            yield _why_here(facts, voice, subject, clues)
 
 
 def _why_here(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     about, people = subject.about, people_in(clues)
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     owner = one_of(people) if people is not None and near is not None else "somebody"
     argument = Argument(facts, voice, "reasoning_things.why", **slots, owner=owner)
     companion = None if subject.is_animal else _companion(subject, clues, voice)
@@ -266,8 +270,10 @@ def _why_here(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) 
     if companion is not None:
         argument.rest_on(_goes_with(subject, companion) or companion.fact)
         argument.say("companion", **_other(companion), other_use=argument.choose(companion.about.uses)[0])
-    if people is not None:
-        argument.say("near" if near is not None else "present")
+    if near is None and people is not None:
+        argument.say("present")
+    elif near is not None and near.is_beside:
+        argument.say("near")
     place = _likely_place(argument, subject)
     argument.fill_up(
         *(partial(argument.say, "reasoning.need", need=entry) for entry in argument.choose(about.needs)[:1]),
@@ -290,43 +296,7 @@ def _likely_place(argument: Argument, subject: Clue) -> Place | None:
 
 def _say_place(argument: Argument, key: str, subject: Clue, place: Place) -> None:
     argument.rest_on(_at(subject, place.key))
-    argument.say(key, say=place.say, purpose=argument.voice.pick(place.purposes))
-
-
-@program("complex_reasoning", "together", weight=2.2)
-def intention(facts: Facts, voice: Voice) -> Iterator[Said]:
-    """What people may have in mind with something that is close to them."""
-    clues = clues_in(facts)
-    people = people_in(clues)
-    if people is None:
-        return
-    for subject in subjects_in(clues, voice, uses=2, reasons=2):
-        slots, near = _with_people(subject, people)
-        if near is not None:
-            yield _intention(facts, voice, subject, people, slots, near)
-
-
-def _intention(
-    facts: Facts, voice: Voice, subject: Clue, people: Clue, slots: dict[str, str], near: Near
-) -> Said:
-    about = subject.about
-    argument = Argument(facts, voice, "reasoning_things.intention", **slots)
-    argument.concerns = True
-    argument.see(*voice.shuffled((subject, people)))
-    argument.draw_near(people, subject)
-    argument.rest_on(*near.facts)
-    uses, reasons = argument.choose(about.uses), argument.choose(about.reasons)
-    argument.say("use_of_animals" if subject.is_animal else "use", use=uses[0], other_use=uses[1])
-    argument.say("so", reason=reasons[0], other_reason=reasons[1])
-    remedies, _ = argument.remedies(about)
-    argument.fill_up(
-        *(partial(argument.advise, "need", need=entry) for entry in argument.choose(about.needs)[:1]),
-        *(partial(argument.advise, "precaution", risk=risk, care=care) for risk, care in remedies[:1]),
-        partial(argument.say, "chance"),
-    )
-    argument.close("reasoning.hedge")
-    question = "question_of_animals" if subject.is_animal else "question"
-    return argument.said(question, subject.category, f"intention {subject.category}")
+    argument.say(key, say=place.say, purpose=argument.choose(place.purposes)[0])
 
 
 @program("complex_reasoning", "doing", weight=8.0)
@@ -354,7 +324,7 @@ def _deeds(facts: Facts, voice: Voice) -> Iterator[tuple[Told, Clue]]:
         if "person" in named_in(told.head):
             deed, named = _object_of(told.words)
             for category in sorted(named & clues.keys() - {"person"}):
-                if told.verb not in _IDLE or "needs a rider" in clues[category].about.traits:
+                if told.verb not in IDLE_DEEDS or "needs a rider" in clues[category].about.traits:
                     yield replace(told, words=deed), clues[category]
 
 
@@ -362,12 +332,6 @@ _JOINTS = frozenset(
     "on in at by near next with behind down over along through from to into under beside across off around "
     "up while and inside outside onto against toward towards past".split()
 )
-
-
-_IDLE = frozenset(
-    "standing looking staring posing walking sitting lying leaning kneeling watching smiling".split()
-)
-"""What is done without using what is named after "on" or "with"."""
 
 
 @lru_cache(maxsize=1 << 14)
@@ -454,13 +418,13 @@ def without(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _without(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     about, people = subject.about, people_in(clues)
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_things.without", **slots)
     companion = _companion(subject, clues, voice)
     _see_with(argument, subject, clues, companion or people)
     uses, reasons = argument.choose(about.uses), argument.choose(about.reasons)
     argument.say("lost", use=uses[0], other_use=uses[1])
-    if near is not None and people is not None:
+    if near is not None and near.is_beside and people is not None:
         argument.name(people)
         argument.say("people")
         _rest(argument, near)
@@ -574,8 +538,9 @@ def _kind_of_place(
             argument.rest_on(_at(clue, elsewhere))
             say = facts.knowledge.places[elsewhere].say
             argument.say("alone", **_other(clue), elsewhere=say)
-    purposes = voice.shuffled(place.purposes)
-    said: dict[str, str | Entry] = {"purpose": purposes[0], "other_purpose": purposes[-1]}
+    purposes = argument.choose(place.purposes)
+    # A pack may know of only one.
+    said: dict[str, str | Entry] = {"purpose": purposes[0], "other_purpose": purposes[:2][-1]}
     if is_named:
         argument.say("tells", **said)
     elif other is not None:
@@ -621,22 +586,29 @@ def place_purpose(facts: Facts, voice: Voice) -> Iterator[Said]:
         return
     if not fitting or len(place.purposes) < 2 or not (expected or people_in(clues)):
         return
-    yield _place_purpose(facts, voice, place, expected or fitting, clues)
+    yield from _place_purpose(facts, voice, place, expected or fitting, clues)
 
 
 def _place_purpose(
     facts: Facts, voice: Voice, place: Place, fitting: Sequence[Clue], clues: Sequence[Clue]
-) -> Said:
+) -> Iterator[Said]:
     people, subject = people_in(clues), voice.pick(fitting[:2])
     about = subject.about
-    purposes = voice.shuffled(place.purposes)
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_together.place", **slots, say=place.say)
     argument.concerns = near is not None
+    purposes = argument.choose(place.purposes)
+    is_busy = people is not None and any(map(tells_deed, facts.captions))
+    if is_busy and not argument.fits(purposes[0]):
+        # They have come for something else.
+        return
     seen = [subject, *(clue for clue in (people,) if clue is not None)]
     argument.see(*seen, caption=_naming(place.key, facts, voice))
-    key = "purpose_for" if people is not None else "purpose"
-    argument.say(key, purpose=purposes[0], other_purpose=purposes[1])
+    if is_busy:
+        argument.say("purpose_told", purpose=purposes[0])
+    else:
+        key = "purpose_for" if people is not None else "purpose"
+        argument.say(key, purpose=purposes[0], other_purpose=purposes[1])
     of_animals = "_of_animals" if subject.is_animal else ""
     use = argument.choose(about.uses)[0]
     if place.key in about.places:
@@ -644,9 +616,9 @@ def _place_purpose(
         argument.say(f"expected{of_animals}", use=use)
     else:
         argument.say(f"suits{of_animals}", use=use)
-    if near is not None:
+    if near is not None and near.is_beside:
         argument.say("near")
-        _rest(argument, near)
+    _rest(argument, near)
     remedies, _ = argument.remedies(about)
     argument.fill_up(
         *(partial(argument.advise, "need", need=entry) for entry in argument.choose(about.needs)[:1]),
@@ -656,7 +628,7 @@ def _place_purpose(
     questions = ["question", "question_with", "question_with"]
     if people is not None:
         questions += ["question_for", "question_for"]
-    return argument.said(voice.pick(questions), place.key, "place")
+    yield argument.said(voice.pick(questions), place.key, "place")
 
 
 # Several things
@@ -713,8 +685,8 @@ def _purpose(facts: Facts, voice: Voice, first: Clue, second: Clue, clues: Seque
     known = _goes_with(first, second)
     assert known is not None
     argument.rest_on(known)
-    near = near_in(first, second)
-    if near is not None:
+    near = near_in(facts, first, second)
+    if near is not None and near.is_beside:
         slots = {"first_near": near.first, "near_be": near.first_be, "second_near": near.second}
         argument.say("so_near", **slots)
         argument.rest_on(*near.facts)
@@ -723,7 +695,7 @@ def _purpose(facts: Facts, voice: Voice, first: Clue, second: Clue, clues: Seque
     people = people_in(clues)
     if people is not None:
         for clue in (first, second):
-            if (near := near_in(people, clue)) is not None:
+            if (near := near_in(facts, people, clue)) is not None and near.is_beside:
                 slots = {"people": people.the, "near": near.first, "near_be": near.first_be}
                 argument.name(people)
                 argument.say("people", **slots, near_thing=near.second)
@@ -747,7 +719,7 @@ def _say_third(argument: Argument, first: Clue, second: Clue, third: Clue) -> No
         "third_are": third.are,
     }
     argument.rest_on((_goes_with(first, third) or _goes_with(second, third)) or third.fact)
-    argument.say("third", **slots, use=argument.voice.pick(third.about.uses))
+    argument.say("third", **slots, use=argument.choose(third.about.uses)[0])
 
 
 def _say_both_reasons(argument: Argument, first: Clue, second: Clue) -> None:
@@ -766,7 +738,8 @@ def _say_shared_place(argument: Argument, first: Clue, second: Clue) -> None:
     ]
     if shared and (place := argument.voice.pick(shared)).purposes:
         argument.rest_on(_at(first, place.key), _at(second, place.key))
-        argument.say("reasoning.both_suit", say=place.say, purpose=argument.voice.pick(place.purposes))
+        purpose = argument.choose(place.purposes)[0]
+        argument.say("reasoning.both_suit", say=place.say, purpose=purpose)
 
 
 @program("complex_reasoning", "together", weight=0.8)
@@ -1055,7 +1028,7 @@ def _in_common(facts: Facts, voice: Voice, trait: str, three: Sequence[Clue]) ->
     ]
     if shared and (place := voice.pick(shared)).purposes:
         argument.rest_on(*(_at(clue, place.key) for clue in three))
-        argument.say("place", say=place.say, purpose=voice.pick(place.purposes))
+        argument.say("place", say=place.say, purpose=argument.choose(place.purposes)[0])
     argument.say("so_of_animals" if are_animals else "so")
     argument.fill_up(
         *(
@@ -1088,7 +1061,7 @@ def pair_rules(facts: Facts, voice: Voice) -> Iterator[Said]:
         if not pair.without.isdisjoint(present):
             continue
         for first, second in voice.shuffled(fitting[place]):
-            if not pair.near or near_in(first, second) is not None:
+            if not pair.near or near_in(facts, first, second) is not None:
                 yield _pair_rules(facts, voice, pair, first, second)
                 break
 
@@ -1271,12 +1244,14 @@ def theme(facts: Facts, voice: Voice) -> Iterator[Said]:
         suggests = voice.pick(chosen.suggests)
         argument.rest_on(("knows", suggests.path))
         argument.add(argument.know(suggests))
-        points = voice.shuffled(chosen.points)
+        asked, answers = voice.pick(chosen.questions)
+        points = voice.shuffled(answers)
+        points += [point for point in voice.shuffled(chosen.points) if point not in answers]
         argument.say("point", clause=points[0])
         for point in points[1:3]:
             if argument.is_short:
                 argument.say("point_too", clause=point)
-        yield argument.said("question", chosen.path, chosen.path, asked=voice.pick(chosen.questions))
+        yield argument.said("question", chosen.path, chosen.path, asked=asked)
 
 
 def fitting_themes(facts: Facts) -> list[tuple[Theme, list[Clue]]]:
@@ -1291,9 +1266,7 @@ def fitting_themes(facts: Facts) -> list[tuple[Theme, list[Clue]]]:
         if said or any(clue.is_prominent for clue in found):
             weight = max(clue.weight for clue in found) + said / max(1, len(facts.captions))
             rests_on = [clue for category, clue in clues.items() if category in theme.any | theme.all]
-            # People as such are for images with nothing else to go by.
-            is_last = theme.any == {"person"}
-            fitting.append((is_last, -weight, theme, rests_on))
-    fitting.sort(key=lambda entry: entry[:2])
-    close = [entry for entry in fitting if entry[0] == fitting[0][0] and entry[1] <= CLOSE * fitting[0][1]]
-    return [(theme, rests_on) for _, _, theme, rests_on in close[:2]]
+            fitting.append((-weight, theme, rests_on))
+    fitting.sort(key=lambda entry: entry[0])
+    close = [entry for entry in fitting if entry[0] <= CLOSE * fitting[0][0]]
+    return [(theme, rests_on) for _, theme, rests_on in close[:2]]
