@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
-from itertools import combinations, product
+from itertools import combinations
 from typing import Literal
 
 from datagen.teacher.programmatic.captions import Sentence, names_doing
@@ -36,6 +36,10 @@ NEAR = 0.03
 """Between two boxes, at most, where one is said to be next to the other."""
 LEAST_SHARED = 0.03
 """Share of the image that a box covers, from which it is told how much of the width or height it takes up."""
+PLAINLY_LARGER = 8
+"""Times the area of another box, from which it goes without saying which of two things is larger."""
+MOSTLY_ON = 0.5
+"""Share of a box that lies in another, from which a thing is held or worn by the other, or lies on it."""
 LONG_ENOUGH = 70
 """Words, from which on this is left out."""
 SAME_THING = 0.3
@@ -757,6 +761,7 @@ def _largest(kind: Kind, facts: Facts, teller: Teller) -> Said | None:
             "detail.largest.of",
             thing=teller.spoken(kind.noun).singular,
             things=teller.spoken(kind.noun).plural,
+            who="who" if kind.noun.group == "people" else "that",
             place=place_words(first.place, facts.frame, teller, whole=False),
             also=also,
         ),
@@ -799,8 +804,6 @@ def _where(kind: Kind, chosen: Sequence[Thing], facts: Facts, teller: Teller) ->
         if not is_known:
             return None
         name = "one"
-        # "One is on the left" and then "one is to the left of the cat" would be the same twice.
-        tells.add(f"beside {kind.category}")
         if kind.countable is not None:
             things = counted(kind.countable, noun)
             tells.add(f"count {kind.category}")
@@ -894,18 +897,21 @@ def comparisons(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Which of two things takes up more room in the image."""
     singles = [each for each in facts.singles[:MOST_RELATED] if _is_known(teller, each[0])]
     singles.sort(key=lambda each: -each[1].area)
-    margin = facts.margins.larger
     row: list[Single] = []
     for noun, thing in singles:
-        # That a bed takes up more room than a book goes without saying, unless there is little to say.
-        is_alike = not row or noun.group == row[0][0].group or teller.story.length < SHORT
-        if is_alike and (not row or row[-1][1].area >= margin * thing.area):
-            row.append((noun, thing))
+        if row:
+            first, last = row[0][0], row[-1][1]
+            # That a bed takes up more room than a book goes without saying.
+            if noun.group is None or noun.group != first.group or not is_worth_comparing(last, thing):
+                continue
+            if last.area < facts.margins.larger * thing.area:
+                continue
+        row.append((noun, thing))
     if len(row) < 2:
         return
-    (noun, first), (other, second), *rest = row
-    boxes = [first.number, second.number]
-    said: list[Fact] = [("larger", first.number, second.number)]
+    (noun, largest), (other, second), *rest = row
+    boxes = [largest.number, second.number]
+    said: list[Fact] = [("larger", largest.number, second.number)]
     slots = {"thing": teller.spoken(noun).the, "other": teller.spoken(other).the}
     if rest:
         third, thing = rest[0]
@@ -957,11 +963,21 @@ def _near(first: Thing, second: Thing) -> tuple[float, float]:
     )
 
 
+def shared(first: Thing, second: Thing) -> float:
+    """The area that two boxes have in common."""
+    across, down = _near(first, second)
+    return across * down if across < 0 and down < 0 else 0.0
+
+
+def is_worth_comparing(larger: Thing, smaller: Thing) -> bool:
+    """Whether it is not plain which of two is larger, as of a man and his tie."""
+    is_on = shared(larger, smaller) > MOSTLY_ON * smaller.area
+    return not is_on and larger.area < PLAINLY_LARGER * smaller.area
+
+
 def _are_close(first: Thing, second: Thing) -> bool:
     """Whether they are side by side and not, for the most part, the one on the other."""
-    across, down = _near(first, second)
-    shared = across * down if across < 0 and down < 0 else 0.0
-    return max(across, down) <= NEAR and shared < 0.3 * min(first.area, second.area)
+    return max(_near(first, second)) <= NEAR and shared(first, second) < 0.3 * min(first.area, second.area)
 
 
 def _pair(first: Thing, second: Thing) -> str:
@@ -1120,39 +1136,6 @@ def all_beside(facts: Facts, teller: Teller) -> Iterator[Said]:
                 ),
                 boxes=(*kind.boxes, thing.number),
                 tells=_named(kind.noun) | {f"beside {kind.category}"},
-            )
-            break
-
-
-@sentences("relation", weight=0.6)
-def one_beside(facts: Facts, teller: Teller) -> Iterator[Said]:
-    """Where one of several things is, seen from one other thing."""
-    for kind in facts.kinds:
-        if not kind.is_several or kind.noun.form != "count" or len(kind.things) < 2:
-            continue
-        things = sorted(filter(kind.can_point_at, kind.things[:MOST_COMPARED]), key=lambda each: -each.area)[
-            :3
-        ]
-        for thing, (noun, other) in product(things[:3], facts.singles[:MOST_RELATED]):
-            if not (_is_known(teller, noun) and _is_known(teller, kind.noun)):
-                continue
-            if f"beside {kind.category}" in teller.story.known:
-                break
-            way = facts.direction(thing, other, "across") or facts.direction(thing, other, "down")
-            # Of all of them `all_beside` says it; of one it would sound as if the others were elsewhere.
-            if way is None or way == _way_of_all(kind, other, facts):
-                continue
-            teller.story.shape = "several"
-            yield Said(
-                answer=teller.say(
-                    "detail.one_beside.one",
-                    things=teller.spoken(kind.noun).plural,
-                    relation=relation_words(way, thing, other, facts.frame, teller),
-                    thing=teller.spoken(noun).the,
-                ),
-                facts=((FACT_OF[way], thing.number, other.number),),
-                boxes=(thing.number, other.number),
-                tells=frozenset((f"beside {kind.category}",)),
             )
             break
 
