@@ -178,8 +178,8 @@ def describe(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
     while rest and story.length < budget:
         # One sentence of each in turn; what has run dry is not asked again.
         rest = [name for name in rest if story.length < budget and take(name)]
-    if story.length < budget:
-        take(LAST)
+    while story.length < budget and take(LAST):
+        pass
     return written
 
 

@@ -181,3 +181,19 @@ def test_what_plainly_takes_up_more_is_not_compared() -> None:
     assert not compared(couch, box("chair", 60, 40, 10, 10))
     assert not compared(couch, box("chair", 10, 45, 20, 20))
     assert not compared(couch, box("cat", 60, 40, 20, 20))
+
+
+def test_a_thin_description_ends_on_all_that_other_captions_add() -> None:
+    captions = (
+        "A brown bear is sitting on grass.",
+        "A large bear resting near a wooden fence.",
+        "A bear looks at a pile of fresh apples.",
+        "A lone bear waiting beside a frozen lake.",
+    )
+    for text in texts(image(captions, ()), seeds=20):
+        assert all(word in text for word in ("grass", "fence", "apples", "lake"))
+
+
+def test_what_names_the_image_does_not_stand_after_the_image() -> None:
+    for text in texts(image(("The image has a large clock on a post.",), ()), seeds=20):
+        assert text == "The image has a large clock on a post."

@@ -48,6 +48,8 @@ MOST_PLACES = 4
 """Places of several things in one sentence."""
 SHORT = 62
 """Words, below which a description ends on another caption."""
+THIN = 40
+"""Words, below which it ends on all captions that add anything."""
 LONGEST_ASIDE = 7
 """Words of a clause put into another."""
 
@@ -218,10 +220,12 @@ _CERTAIN_VERBS = frozenset(
     """
     is are was were has have sits stands holds lies lays eats rides wears contains features includes hangs
     sleeps rests reads poses uses throws waits leans swings catches carries prepares talks cuts performs pulls
+    makes takes gets goes comes moves looks crosses
     """.split()
 )
 # What stands before a verb of another clause, or before a noun.
-_NOT_BEFORE_VERB = frozenset("that which who of in on with a an the his her its their some and".split())
+_NOT_BEFORE_VERB = frozenset("that which who of in on with a an the his her its their some and it".split())
+_NAMES_IMAGE = frozenset("this these image picture photo photograph".split())
 # What a caption that has lost its last word ends with.
 _LOST_ENDS = frozenset(
     "a an the of and to or with at from into for his her its their is are by as in on".split()
@@ -234,8 +238,7 @@ def _as_opening(sentence: Sentence, teller: Teller) -> tuple[str, Fact]:
     if sentence.phrase is None:
         if _is_view(sentence):
             return teller.say("detail.opening.view", phrase=sentence.clause), repeated
-        can_follow = sentence.clause[0].islower() and not sentence.clause.startswith(("this ", "these "))
-        if can_follow and _is_clause(sentence) and teller.chance(0.4):
+        if _can_follow(sentence) and teller.chance(0.4):
             return teller.say("detail.opening.clause", clause=sentence.clause), repeated
         return sentence.text, repeated
     match = _DOING.fullmatch(sentence.phrase)
@@ -251,6 +254,12 @@ def _as_opening(sentence: Sentence, teller: Teller) -> tuple[str, Fact]:
         return teller.say("detail.opening.doing", who=match["who"], doing=match["doing"]), told
     key = "detail.opening.phrase" if sentence.is_singular else "detail.opening.plural_phrase"
     return teller.say(key, phrase=sentence.phrase), repeated
+
+
+def _can_follow(sentence: Sentence) -> bool:
+    """Whether it can stand after "in the image": "the image has a clock" cannot."""
+    tokens = sentence.tokens
+    return sentence.clause[0].islower() and _is_clause(sentence) and _NAMES_IMAGE.isdisjoint(tokens[:3])
 
 
 # What other captions add
@@ -333,14 +342,15 @@ def _repeated(caption: Sentence, answer: str, facts: Facts, teller: Teller) -> S
     )
 
 
-def _repeatable(facts: Facts, teller: Teller) -> Iterator[Sentence]:
-    """Captions that say more new than old, and contradict nothing."""
+def _repeatable(facts: Facts, teller: Teller, least: int = 3) -> Iterator[Sentence]:
+    """Captions with so many new words that contradict nothing; from three on, not less new than old."""
     story = teller.story
     for caption in agreeing(facts.captions):
-        new = {word for word in caption.words if beginning(word) not in story.words}
+        new = sum(beginning(word) not in story.words for word in caption.words)
         numbers = caption.numbers
         is_disputed = numbers and any(told and told != numbers for told in story.numbers)
-        if len(new) > 2 and len(new) * 2 >= len(caption.words) and _is_whole(caption) and not is_disputed:
+        is_new = new >= least and (least < 3 or new * 2 >= len(caption.words))
+        if is_new and _is_whole(caption) and not is_disputed:
             yield caption
 
 
@@ -1154,8 +1164,21 @@ def _way_of_all(kind: Kind, thing: Thing, facts: Facts) -> Direction | None:
 
 @sentences("captions")
 def closing(facts: Facts, teller: Teller) -> Iterator[Said]:
-    """Where little has been said, another caption for the whole."""
-    for caption in _repeatable(facts, teller):
-        if teller.story.length < SHORT and caption.phrase is not None:
-            yield _repeated(caption, teller.say("detail.end.view", phrase=caption.phrase), facts, teller)
-            return
+    """Where little has been said, other captions for the whole."""
+    said = _in_other_words("view", facts, teller) if teller.story.length < SHORT else None
+    while said is not None:
+        yield said
+        said = _in_other_words("again", facts, teller) if teller.story.length < THIN else None
+
+
+def _in_other_words(name: str, facts: Facts, teller: Teller) -> Said | None:
+    is_thin = teller.story.length < THIN
+    for caption in _repeatable(facts, teller, least=2 if is_thin else 3):
+        if caption.phrase is not None:
+            answer = teller.say(f"detail.end.{name}", phrase=caption.phrase)
+        elif is_thin and _can_follow(caption):
+            answer = teller.say("detail.end.clause", clause=caption.clause)
+        else:
+            continue
+        return _repeated(caption, answer, facts, teller)
+    return None
