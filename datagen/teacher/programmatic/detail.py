@@ -117,7 +117,7 @@ class Teller(Voice):
     """The voice of a program in a paragraph, with what that has told, which all of them share."""
 
     def __init__(self, voice: Voice, program: str = "description", story: Story | None = None) -> None:
-        super().__init__(voice._phrasings, voice._origin, program)
+        super().__init__(voice._phrasings, voice._origin, program, voice._asked)
         self.unsaid, self._used, self._said = voice.unsaid, voice._used, voice._said
         self.story = Story() if story is None else story
 
