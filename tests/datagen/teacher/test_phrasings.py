@@ -223,7 +223,6 @@ def test_the_image_is_called_what_the_question_calls_it() -> None:
     assert called == {"Describe this photograph.": {"photo"}, "Describe this.": {"image", "photo"}}
 
 
-
 def test_a_pack_without_phrasings_is_told_the_first_that_is_missing() -> None:
     assert refused({}, REFERENCE) == f"phrasings/cats.toml: sit: {MISSING}"
 
