@@ -35,20 +35,26 @@ _UNUSABLE_WORDS = re.compile(
     r"\b(?:no|this|an) (?:image|mention|photo) (?:here|above|to)\b|\bnot (?:sure|certain)\b"
 )
 _MAY_SAY_THERE_IS_NONE = {"not", "image", "mention", "photo"}
-# "the a", "a ocean", "an boy"
-_ARTICLE_SLIPS = r"(?:(?:a|an|the) (?:a|an|the)\b|a (?!one|once|eu)[aeio][a-z]|an [bcdfgjklpqtvwz][a-z])"
-_UNUSABLE_ARTICLES = re.compile(rf"\b{_ARTICLE_SLIPS}")
-# The same in words with single spaces before them, which are found sooner than where a word begins.
-_UNUSABLE_SPACED_ARTICLES = re.compile(f" {_ARTICLE_SLIPS}")
+# "the a", "a ocean", "an boy", "an oranges", "a women", "a couple of tennis player", "it's head"
+_SLIPS = (
+    r"(?:(?:a|an|the) (?:a|an|the)\b|a (?!one|once|eu)[aeio][a-z]|an (?:[bcdfgjklpqtvwz][a-z]|oranges|apples)"
+    r"|a (?:wo)?men\b(?!['’])|couple of (?:[a-z]+ )?(?:player|man|woman|person|boy|girl)\b(?!['’]))"
+)
+_UNUSABLE_SLIPS = re.compile(
+    rf"\b(?:{_SLIPS}|it['’]s (?:own|head|face|mouth|tail|neck|back|side|legs?|mother|owner)\b)"
+)
+# The same in plain words with single spaces before them, which are found sooner than where a word begins.
+_UNUSABLE_SPACED_SLIPS = re.compile(f" {_SLIPS}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\n\s*\n")
 _SPACE_BEFORE_MARK = re.compile(r" +([.,;:!])")
 _WORDS = load_words("captions.toml")
 _ENGLISH, _WEAK_ENGLISH, _OTHER = (_WORDS[f"{name}_words"] for name in ("english", "weak_english", "other"))
 _ANY_ENGLISH = _ENGLISH | _WEAK_ENGLISH
-_UNUSABLE, _UNUSABLE_STARTS = _WORDS["unusable"], _WORDS["unusable_starts"]
+_UNUSABLE, _UNUSABLE_STARTS = _WORDS["unusable"] | _WORDS["unfit"], _WORDS["unusable_starts"]
 _SINGULAR_STARTS, _PLURAL_STARTS = _WORDS["singular_starts"], _WORDS["plural_starts"]
 _MAY_BE_SMALL = _SINGULAR_STARTS | _PLURAL_STARTS | _WORDS["other_starts"]
 _STOP_WORDS, _MEN, _WOMEN = _WORDS["stop_words"], _WORDS["men"], _WORDS["women"]
+_ADULTS, _CHILDREN = _WORDS["adults"], _WORDS["children"]
 _NOT_IN_PHRASE, _PLURAL_VERBS = _WORDS["finite_verbs"] | _WORDS["picture_words"], _WORDS["plural_verbs"]
 
 
@@ -89,10 +95,10 @@ def cleaned(caption: str, tokens: list[str]) -> str | None:
         return None
     if lowered.removesuffix(".") == " ".join(tokens) and text.isascii():
         # Most captions are plain words, of which most searches are spared.
-        if len(words) < 3 or text.isupper() or _UNUSABLE_SPACED_ARTICLES.search(f" {lowered}"):
+        if len(words) < 3 or _is_in_capitals(text) or _UNUSABLE_SPACED_SLIPS.search(f" {lowered}"):
             return None
         return capital(text if text[-1] == "." else f"{text}.")
-    if _UNUSABLE_MARKS.search(lowered) or _UNUSABLE_ARTICLES.search(lowered):
+    if _UNUSABLE_MARKS.search(lowered) or _UNUSABLE_SLIPS.search(lowered):
         return None
     text = _SPACE_BEFORE_MARK.sub(r"\1", text).rstrip(" ,;:-&(/")
     if not text[-1:].isalnum():
@@ -102,7 +108,7 @@ def cleaned(caption: str, tokens: list[str]) -> str | None:
         return None
     # Three words, or in a script without spaces as many letters as these would have.
     is_long_enough = len(words) > 2 if text.isascii() else len(text) > 7
-    if not is_long_enough or not text or (text.isupper() and text.isascii()):
+    if not is_long_enough or not text or _is_in_capitals(text):
         return None
     if text[-1] not in "。．।۔.":
         text += "."
@@ -112,6 +118,11 @@ def cleaned(caption: str, tokens: list[str]) -> str | None:
     text = capital(text)
     # "º" is a letter that has no capital.
     return text if (text[0].isalnum() and not text[0].islower()) or text[0] in "\"'“‘" else None
+
+
+def _is_in_capitals(text: str) -> bool:
+    """Whether most of it is: "A DOG ON A COUCH in a room"."""
+    return not text[1:].islower() and sum(map(str.isupper, text)) * 2 > len(text)
 
 
 class Sentence(NamedTuple):
@@ -151,7 +162,9 @@ def sentence_from(
     first = tokens[0] if tokens else ""
     body = text[:-1]
     is_singular, is_plural = first in _SINGULAR_STARTS, first in _PLURAL_STARTS
-    can_lower = first in _MAY_BE_SMALL and body.split(None, 1)[0].isalpha()
+    opens = body.split(None, 1)[0]
+    # "THERE are dogs" would become "tHERE are dogs".
+    can_lower = first in _MAY_BE_SMALL and opens.isalpha() and not opens[1:].isupper()
     clause = body[:1].lower() + body[1:] if can_lower else body
     is_phrase = (
         can_lower
@@ -228,6 +241,13 @@ def _looks(token: str) -> int:
     if is_joint or token in _WORDS["before_nouns"] or token.isdigit():
         looks |= _BEFORE_NOUN
     return looks
+
+
+def age_of(words: frozenset[str]) -> str | None:
+    """ "adults" or "children", where they speak of people of one age alone."""
+    adults = not _ADULTS.isdisjoint(words)
+    children = not _CHILDREN.isdisjoint(words)
+    return None if adults == children else "adults" if adults else "children"
 
 
 def _gender(tokens: frozenset[str]) -> str | None:

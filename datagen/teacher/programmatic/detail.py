@@ -117,7 +117,7 @@ class Teller(Voice):
     """The voice of a program in a paragraph, with what that has told, which all of them share."""
 
     def __init__(self, voice: Voice, program: str = "description", story: Story | None = None) -> None:
-        super().__init__(voice._phrasings, voice._origin, program)
+        super().__init__(voice._phrasings, voice._origin, program, voice._asked)
         self.unsaid, self._used, self._said = voice.unsaid, voice._used, voice._said
         self.story = Story() if story is None else story
 
@@ -178,8 +178,8 @@ def describe(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
     while rest and story.length < budget:
         # One sentence of each in turn; what has run dry is not asked again.
         rest = [name for name in rest if story.length < budget and take(name)]
-    if story.length < budget:
-        take(LAST)
+    while story.length < budget and take(LAST):
+        pass
     return written
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain, pairwise
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from datagen.records import Box, CategoryStatistics, Frame, ImageAnnotation
 from datagen.teacher.programmatic.captions import (
     Mentions,
     Sentence,
+    age_of,
     cleaned,
     looks_english,
     mentions_in,
@@ -374,7 +376,7 @@ def facts_of(
 
     kept = list(sentences.values())
     if boxed and len(read) > 1:
-        kept = [sentence for sentence in kept if not _names_a_lone_animal(sentence, mentions, boxed)]
+        kept = _without_lone_animals(kept, mentions, boxed)
     if nouns:
         # What a report does not find is no answer to what there is; `ruled_out` has it.
         kept = [sentence for sentence in kept if not _is_denial(sentence)] or kept
@@ -529,18 +531,26 @@ def _boxed_twice(things: tuple[Thing, ...], same_object: float) -> int:
     return doubles
 
 
-def _names_a_lone_animal(
-    sentence: Sentence, mentions: Mapping[str, list[Mentions]], boxed: Mapping[str, object]
-) -> bool:
-    """Whether it names an animal that neither a box nor another caption knows: rarely a second animal."""
-    animals = sentence.categories & _ANIMALS
-    return bool(animals) and any(len(mentions[name]) == 1 for name in animals if name not in boxed)
+def _without_lone_animals(
+    sentences: list[Sentence], mentions: Mapping[str, list[Mentions]], boxed: Mapping[str, object]
+) -> list[Sentence]:
+    """Drops what names an animal that neither a box nor another caption knows: rarely a second animal."""
+    named = list(map(_animals_in, sentences))
+    times = Counter(chain.from_iterable(named))
+    known = {name for name in times if name in boxed or max(times[name], len(mentions.get(name, ()))) > 1}
+    return [sentence for sentence, animals in zip(sentences, named, strict=True) if animals <= known]
 
 
-def _by_support(sentences: list[Sentence], boxed: Mapping[str, object]) -> tuple[Sentence, ...]:
+def _animals_in(sentence: Sentence) -> frozenset[str]:
+    # "a baby giraffe", which as a compound counts as no giraffe
+    young = (word for before, word in pairwise(sentence.tokens) if before in ("baby", "adult"))
+    return (sentence.categories | frozenset(young)) & _ANIMALS
+
+
+def _by_support(sentences: list[Sentence], boxed: Mapping[str, Sequence[object]]) -> tuple[Sentence, ...]:
     """Drops a caption that shares nothing with the others or with the boxes: it is often off the mark.
 
-    Of captions that call a person a man and a woman, the fewer are dropped.
+    Of captions that call a person a man and a woman, or the only one a man and a boy, the fewer are dropped.
     """
     if len(sentences) < 2:
         return tuple(sentences)
@@ -548,6 +558,10 @@ def _by_support(sentences: list[Sentence], boxed: Mapping[str, object]) -> tuple
     if len(set(genders)) > 1:
         ((gender, _),) = Counter(genders).most_common(1)
         sentences = [sentence for sentence in sentences if sentence.gender in (None, gender)]
+    ages = [age_of(sentence.words) for sentence in sentences]
+    if len({*ages, None}) > 2 and len(boxed.get("person", ())) == 1:
+        most = max(("adults", "children"), key=ages.count)
+        sentences = [each for each, age in zip(sentences, ages, strict=True) if age in (None, most)]
     once: set[str] = set()
     in_several: set[str] = set()
     for sentence in sentences:

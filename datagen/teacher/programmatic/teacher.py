@@ -155,7 +155,7 @@ class ProgrammaticTeacher:
         unit = request.unit
         facts = self._facts(request)
         origin = f"{request.seed}/{unit.image_id}/{unit.response_type}/{unit.sample_index}"
-        voice = Voice(self._phrasings, origin)
+        voice = Voice(self._phrasings, origin, asked=request.question or "")
         voice.unsaid.update(facts.unsaid)
         dialogues = self._dialogues.get(unit.response_type)
         if dialogues is not None:

@@ -212,13 +212,15 @@ def _numbers(origin: str) -> Iterator[float]:
 class Voice:
     """Draws wordings and makes every other random choice for one sample.
 
-    What it draws follows from `origin` and `program` alone. The voices of a sample's programs share
+    What it draws follows from `origin`, `program` and `asked` alone. The voices of a sample's programs share
     what has been used, so that a wording is seldom heard twice, what is known, and what was left unsaid.
+    `asked` is the question that the sample stands under, where that was chosen before.
     """
 
-    def __init__(self, phrasings: Phrasings, origin: str, program: str = "") -> None:
+    def __init__(self, phrasings: Phrasings, origin: str, program: str = "", asked: str = "") -> None:
         self._phrasings = phrasings
         self._origin = origin
+        self._asked = asked
         self._program = program
         self._draw: Callable[[], float] = _numbers(f"{origin}/{program}").__next__
         self.unsaid: Counter[str] = Counter()
@@ -232,12 +234,14 @@ class Voice:
     def image(self) -> str:
         """What the image is called in this sample, whichever program speaks."""
         names = self._phrasings[_NAMES]
+        # Who is asked about a photo answers about the photo.
+        names = tuple(name for name in names if str(name[0]) in self._asked) or names
         drawn = blake2b(f"{self._origin}/{_NAMES}".encode(), digest_size=8).digest()
         return str(names[int.from_bytes(drawn, "big") % len(names)][0])
 
     def of(self, program: str) -> Voice:
         """A voice of its own for a program of the same sample, which draws the same whatever others draw."""
-        voice = Voice(self._phrasings, self._origin, program)
+        voice = Voice(self._phrasings, self._origin, program, self._asked)
         voice.unsaid, voice.known = self.unsaid, self.known
         voice._used, voice._said = self._used, self._said
         return voice

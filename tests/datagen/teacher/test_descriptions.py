@@ -8,11 +8,11 @@ from itertools import pairwise
 import pytest
 
 from datagen.annotations import read_annotations
-from datagen.records import Frame, ImageAnnotation
+from datagen.records import Box, Frame, ImageAnnotation
 from datagen.teacher.programmatic.conversation import Written
 from datagen.teacher.programmatic.detail import PLANS, describe
 from datagen.teacher.programmatic.facts import facts_of
-from datagen.teacher.programmatic.registry import all_programs
+from datagen.teacher.programmatic.registry import Fact, all_programs
 from datagen.teacher.programmatic.voice import Voice, read_phrasings
 from datagen.teacher.programmatic.words import CATEGORIES
 from tests.datagen.coco import PACK
@@ -168,3 +168,32 @@ def test_a_radiograph_has_no_sides_of_its_own() -> None:
     boxes = (box("nodule", 5, 10, 20, 20), box("catheter", 70, 60, 20, 20), box("tube", 40, 40, 12, 12))
     for text in texts(image((), boxes), frame="radiograph"):
         assert not re.search(r"(left|right) side|from left to right|\btall\b", text)
+
+
+def test_what_plainly_takes_up_more_is_not_compared() -> None:
+    def compared(*boxes: Box) -> set[Fact]:
+        written = (described(image(("A room in a house.",), boxes), seed) for seed in range(20))
+        return {fact for each in written for _, said, _ in each for fact in said.facts if fact[0] == "larger"}
+
+    couch, chair = box("couch", 2, 40, 40, 30), box("chair", 60, 40, 20, 20)
+    assert compared(couch, chair) == {("larger", 1, 2)}
+    # Far smaller, on the other, another kind of thing.
+    assert not compared(couch, box("chair", 60, 40, 10, 10))
+    assert not compared(couch, box("chair", 10, 45, 20, 20))
+    assert not compared(couch, box("cat", 60, 40, 20, 20))
+
+
+def test_a_thin_description_ends_on_all_that_other_captions_add() -> None:
+    captions = (
+        "A brown bear is sitting on grass.",
+        "A large bear resting near a wooden fence.",
+        "A bear looks at a pile of fresh apples.",
+        "A lone bear waiting beside a frozen lake.",
+    )
+    for text in texts(image(captions, ()), seeds=20):
+        assert all(word in text for word in ("grass", "fence", "apples", "lake"))
+
+
+def test_what_names_the_image_does_not_stand_after_the_image() -> None:
+    for text in texts(image(("The image has a large clock on a post.",), ()), seeds=20):
+        assert text == "The image has a large clock on a post."

@@ -214,6 +214,15 @@ def test_a_pack_words_every_key_that_is_used_with_its_slots(dogs: str, cats: str
     assert refused(tables, REFERENCE) == f"phrasings/{message}"
 
 
+def test_the_image_is_called_what_the_question_calls_it() -> None:
+    phrasings = read_phrasings(files(parts='image = ["image", "photo"]'))
+    called = {
+        asked: {Voice(phrasings, str(origin), asked=asked).of("other").image for origin in range(20)}
+        for asked in ("Describe this photograph.", "Describe this.")
+    }
+    assert called == {"Describe this photograph.": {"photo"}, "Describe this.": {"image", "photo"}}
+
+
 def test_a_pack_without_phrasings_is_told_the_first_that_is_missing() -> None:
     assert refused({}, REFERENCE) == f"phrasings/cats.toml: sit: {MISSING}"
 

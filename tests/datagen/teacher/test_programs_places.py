@@ -160,6 +160,14 @@ def test_a_table_under_its_plates_is_not_called_the_larger_part() -> None:
     assert ("larger", 1, 2) not in facts_said("larger", image((), (table, pizza)))
 
 
+def test_what_plainly_takes_up_more_is_not_asked() -> None:
+    man = box("person", 0, 0, 50, 60)
+    assert ("larger", 1, 2) in facts_said("larger", image((), (man, box("kite", 70, 10, 20, 30))))
+    # A tie that he wears, and a kite far off.
+    assert not facts_said("larger", image((), (man, box("tie", 20, 20, 20, 30))))
+    assert not facts_said("larger", image((), (man, box("kite", 70, 10, 10, 30))))
+
+
 def test_several_small_things_together_may_take_up_more_than_a_large_one() -> None:
     dogs = tuple(box("dog", 2 + 12 * index, 2, 11, 20) for index in range(8))
     car = box("car", 10, 40, 40, 30)

@@ -183,6 +183,16 @@ def test_which_of_two_is_told_by_what_sets_it_apart() -> None:
     assert not {("extreme", 1, "top", "dog"), ("extreme", 2, "bottom", "dog")} & facts
 
 
+def test_which_is_on_a_side_is_told_with_a_place() -> None:
+    # The first dog is on no clear side, so that nothing says where it is.
+    dogs = of_boxes(box("dog", 23, 27, 20, 12), box("dog", 60, 60, 35, 35))
+    of_sides = [said for said in said_by("referring_which", dogs) if not {"largest dog"} & said.asks]
+    assert {("extreme", 2, "right", "dog"), ("extreme", 2, "bottom", "dog")} <= {
+        fact for said in of_sides for fact in said.facts
+    }
+    assert all(("place", 2, "bottom_right") in said.facts for said in of_sides)
+
+
 def test_which_is_not_asked_where_one_cannot_be_pointed_at() -> None:
     tiny = of_boxes(box("dog", 4, 40, 3, 3), box("dog", 60, 40, 30, 20))
     for program in REFERRING:

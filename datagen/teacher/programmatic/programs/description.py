@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
-from itertools import combinations, product
+from itertools import combinations
 from typing import Literal
 
 from datagen.teacher.programmatic.captions import Sentence, names_doing
@@ -36,6 +36,10 @@ NEAR = 0.03
 """Between two boxes, at most, where one is said to be next to the other."""
 LEAST_SHARED = 0.03
 """Share of the image that a box covers, from which it is told how much of the width or height it takes up."""
+PLAINLY_LARGER = 8
+"""Times the area of another box, from which it goes without saying which of two things is larger."""
+MOSTLY_ON = 0.5
+"""Share of a box that lies in another, from which a thing is held or worn by the other, or lies on it."""
 LONG_ENOUGH = 70
 """Words, from which on this is left out."""
 SAME_THING = 0.3
@@ -44,6 +48,8 @@ MOST_PLACES = 4
 """Places of several things in one sentence."""
 SHORT = 62
 """Words, below which a description ends on another caption."""
+THIN = 40
+"""Words, below which it ends on all captions that add anything."""
 LONGEST_ASIDE = 7
 """Words of a clause put into another."""
 
@@ -214,10 +220,12 @@ _CERTAIN_VERBS = frozenset(
     """
     is are was were has have sits stands holds lies lays eats rides wears contains features includes hangs
     sleeps rests reads poses uses throws waits leans swings catches carries prepares talks cuts performs pulls
+    makes takes gets goes comes moves looks crosses
     """.split()
 )
 # What stands before a verb of another clause, or before a noun.
-_NOT_BEFORE_VERB = frozenset("that which who of in on with a an the his her its their some and".split())
+_NOT_BEFORE_VERB = frozenset("that which who of in on with a an the his her its their some and it".split())
+_NAMES_IMAGE = frozenset("this these image picture photo photograph".split())
 # What a caption that has lost its last word ends with.
 _LOST_ENDS = frozenset(
     "a an the of and to or with at from into for his her its their is are by as in on".split()
@@ -230,8 +238,7 @@ def _as_opening(sentence: Sentence, teller: Teller) -> tuple[str, Fact]:
     if sentence.phrase is None:
         if _is_view(sentence):
             return teller.say("detail.opening.view", phrase=sentence.clause), repeated
-        can_follow = sentence.clause[0].islower() and not sentence.clause.startswith(("this ", "these "))
-        if can_follow and _is_clause(sentence) and teller.chance(0.4):
+        if _can_follow(sentence) and teller.chance(0.4):
             return teller.say("detail.opening.clause", clause=sentence.clause), repeated
         return sentence.text, repeated
     match = _DOING.fullmatch(sentence.phrase)
@@ -247,6 +254,12 @@ def _as_opening(sentence: Sentence, teller: Teller) -> tuple[str, Fact]:
         return teller.say("detail.opening.doing", who=match["who"], doing=match["doing"]), told
     key = "detail.opening.phrase" if sentence.is_singular else "detail.opening.plural_phrase"
     return teller.say(key, phrase=sentence.phrase), repeated
+
+
+def _can_follow(sentence: Sentence) -> bool:
+    """Whether it can stand after "in the image": "the image has a clock" cannot."""
+    tokens = sentence.tokens
+    return sentence.clause[0].islower() and _is_clause(sentence) and _NAMES_IMAGE.isdisjoint(tokens[:3])
 
 
 # What other captions add
@@ -329,14 +342,15 @@ def _repeated(caption: Sentence, answer: str, facts: Facts, teller: Teller) -> S
     )
 
 
-def _repeatable(facts: Facts, teller: Teller) -> Iterator[Sentence]:
-    """Captions that say more new than old, and contradict nothing."""
+def _repeatable(facts: Facts, teller: Teller, least: int = 3) -> Iterator[Sentence]:
+    """Captions with so many new words that contradict nothing; from three on, not less new than old."""
     story = teller.story
     for caption in agreeing(facts.captions):
-        new = {word for word in caption.words if beginning(word) not in story.words}
+        new = sum(beginning(word) not in story.words for word in caption.words)
         numbers = caption.numbers
         is_disputed = numbers and any(told and told != numbers for told in story.numbers)
-        if len(new) > 2 and len(new) * 2 >= len(caption.words) and _is_whole(caption) and not is_disputed:
+        is_new = new >= least and (least < 3 or new * 2 >= len(caption.words))
+        if is_new and _is_whole(caption) and not is_disputed:
             yield caption
 
 
@@ -757,6 +771,7 @@ def _largest(kind: Kind, facts: Facts, teller: Teller) -> Said | None:
             "detail.largest.of",
             thing=teller.spoken(kind.noun).singular,
             things=teller.spoken(kind.noun).plural,
+            who="who" if kind.noun.group == "people" else "that",
             place=place_words(first.place, facts.frame, teller, whole=False),
             also=also,
         ),
@@ -799,8 +814,6 @@ def _where(kind: Kind, chosen: Sequence[Thing], facts: Facts, teller: Teller) ->
         if not is_known:
             return None
         name = "one"
-        # "One is on the left" and then "one is to the left of the cat" would be the same twice.
-        tells.add(f"beside {kind.category}")
         if kind.countable is not None:
             things = counted(kind.countable, noun)
             tells.add(f"count {kind.category}")
@@ -894,18 +907,21 @@ def comparisons(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Which of two things takes up more room in the image."""
     singles = [each for each in facts.singles[:MOST_RELATED] if _is_known(teller, each[0])]
     singles.sort(key=lambda each: -each[1].area)
-    margin = facts.margins.larger
     row: list[Single] = []
     for noun, thing in singles:
-        # That a bed takes up more room than a book goes without saying, unless there is little to say.
-        is_alike = not row or noun.group == row[0][0].group or teller.story.length < SHORT
-        if is_alike and (not row or row[-1][1].area >= margin * thing.area):
-            row.append((noun, thing))
+        if row:
+            first, last = row[0][0], row[-1][1]
+            # That a bed takes up more room than a book goes without saying.
+            if noun.group is None or noun.group != first.group or not is_worth_comparing(last, thing):
+                continue
+            if last.area < facts.margins.larger * thing.area:
+                continue
+        row.append((noun, thing))
     if len(row) < 2:
         return
-    (noun, first), (other, second), *rest = row
-    boxes = [first.number, second.number]
-    said: list[Fact] = [("larger", first.number, second.number)]
+    (noun, largest), (other, second), *rest = row
+    boxes = [largest.number, second.number]
+    said: list[Fact] = [("larger", largest.number, second.number)]
     slots = {"thing": teller.spoken(noun).the, "other": teller.spoken(other).the}
     if rest:
         third, thing = rest[0]
@@ -957,11 +973,21 @@ def _near(first: Thing, second: Thing) -> tuple[float, float]:
     )
 
 
+def shared(first: Thing, second: Thing) -> float:
+    """The area that two boxes have in common."""
+    across, down = _near(first, second)
+    return across * down if across < 0 and down < 0 else 0.0
+
+
+def is_worth_comparing(larger: Thing, smaller: Thing) -> bool:
+    """Whether it is not plain which of two is larger, as of a man and his tie."""
+    is_on = shared(larger, smaller) > MOSTLY_ON * smaller.area
+    return not is_on and larger.area < PLAINLY_LARGER * smaller.area
+
+
 def _are_close(first: Thing, second: Thing) -> bool:
     """Whether they are side by side and not, for the most part, the one on the other."""
-    across, down = _near(first, second)
-    shared = across * down if across < 0 and down < 0 else 0.0
-    return max(across, down) <= NEAR and shared < 0.3 * min(first.area, second.area)
+    return max(_near(first, second)) <= NEAR and shared(first, second) < 0.3 * min(first.area, second.area)
 
 
 def _pair(first: Thing, second: Thing) -> str:
@@ -1124,39 +1150,6 @@ def all_beside(facts: Facts, teller: Teller) -> Iterator[Said]:
             break
 
 
-@sentences("relation", weight=0.6)
-def one_beside(facts: Facts, teller: Teller) -> Iterator[Said]:
-    """Where one of several things is, seen from one other thing."""
-    for kind in facts.kinds:
-        if not kind.is_several or kind.noun.form != "count" or len(kind.things) < 2:
-            continue
-        things = sorted(filter(kind.can_point_at, kind.things[:MOST_COMPARED]), key=lambda each: -each.area)[
-            :3
-        ]
-        for thing, (noun, other) in product(things[:3], facts.singles[:MOST_RELATED]):
-            if not (_is_known(teller, noun) and _is_known(teller, kind.noun)):
-                continue
-            if f"beside {kind.category}" in teller.story.known:
-                break
-            way = facts.direction(thing, other, "across") or facts.direction(thing, other, "down")
-            # Of all of them `all_beside` says it; of one it would sound as if the others were elsewhere.
-            if way is None or way == _way_of_all(kind, other, facts):
-                continue
-            teller.story.shape = "several"
-            yield Said(
-                answer=teller.say(
-                    "detail.one_beside.one",
-                    things=teller.spoken(kind.noun).plural,
-                    relation=relation_words(way, thing, other, facts.frame, teller),
-                    thing=teller.spoken(noun).the,
-                ),
-                facts=((FACT_OF[way], thing.number, other.number),),
-                boxes=(thing.number, other.number),
-                tells=frozenset((f"beside {kind.category}",)),
-            )
-            break
-
-
 def _way_of_all(kind: Kind, thing: Thing, facts: Facts) -> Direction | None:
     axes: tuple[Axis, Axis] = ("across", "down")
     for axis in axes:
@@ -1171,8 +1164,21 @@ def _way_of_all(kind: Kind, thing: Thing, facts: Facts) -> Direction | None:
 
 @sentences("captions")
 def closing(facts: Facts, teller: Teller) -> Iterator[Said]:
-    """Where little has been said, another caption for the whole."""
-    for caption in _repeatable(facts, teller):
-        if teller.story.length < SHORT and caption.phrase is not None:
-            yield _repeated(caption, teller.say("detail.end.view", phrase=caption.phrase), facts, teller)
-            return
+    """Where little has been said, other captions for the whole."""
+    said = _in_other_words("view", facts, teller) if teller.story.length < SHORT else None
+    while said is not None:
+        yield said
+        said = _in_other_words("again", facts, teller) if teller.story.length < THIN else None
+
+
+def _in_other_words(name: str, facts: Facts, teller: Teller) -> Said | None:
+    is_thin = teller.story.length < THIN
+    for caption in _repeatable(facts, teller, least=2 if is_thin else 3):
+        if caption.phrase is not None:
+            answer = teller.say(f"detail.end.{name}", phrase=caption.phrase)
+        elif is_thin and _can_follow(caption):
+            answer = teller.say("detail.end.clause", clause=caption.clause)
+        else:
+            continue
+        return _repeated(caption, answer, facts, teller)
+    return None

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from datagen.teacher.programmatic.facts import Facts, Kind, Side, Thing
 from datagen.teacher.programmatic.pieces import place_of, place_words, relation_words
+from datagen.teacher.programmatic.programs.description import is_worth_comparing, shared
 from datagen.teacher.programmatic.registry import IDLE, Fact, Said, program
 from datagen.teacher.programmatic.voice import Voice
 from datagen.teacher.programmatic.words import NUMBER_WORDS, Noun, counted, listed
@@ -510,16 +511,9 @@ def _one_among(
 # How much of the image
 
 
-def _shared(first: Thing, second: Thing) -> float:
-    """The area that two boxes have in common."""
-    width = min(first.right, second.right) - max(first.left, second.left)
-    height = min(first.bottom, second.bottom) - max(first.top, second.top)
-    return width * height if width > 0 and height > 0 else 0.0
-
-
 def _is_larger(first: Thing, others: Sequence[Thing], times: float) -> bool:
     """Whether it has so many times the area of each, even if they hide all of it that they share."""
-    seen = first.area - sum(_shared(first, other) for other in others)
+    seen = first.area - sum(shared(first, other) for other in others)
     return all(seen >= times * other.area for other in others)
 
 
@@ -572,6 +566,8 @@ def larger(facts: Facts, voice: Voice) -> Iterator[Said]:
     for index, one in enumerate(drawn):
         for other in voice.shuffled(drawn[index + 1 :]):
             (noun, thing), (less, less_thing) = sorted((one, other), key=lambda each: -each[1].area)
+            if not is_worth_comparing(thing, less_thing):
+                continue
             if not _is_larger(thing, [less_thing], FILLED * facts.margins.larger):
                 voice.unsaid["near_tie"] += 1
                 continue

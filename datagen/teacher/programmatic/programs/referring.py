@@ -286,7 +286,8 @@ def referring_which(facts: Facts, voice: Voice) -> Iterator[Said]:
             by_place = trait.about in ("size", "relation") and _is_told_by_place(trait.thing, kind.things)
             if by_place and (not answers or voice.chance(0.5)):
                 yield _by_place(kind, trait, facts, voice)
-            elif answers:
+            # "The one that is higher up" alone does not say which one is farther left.
+            elif answers and (trait.about == "size" or trait.thing.place is not None):
                 yield _by_trait(kind, trait, voice.pick(answers), facts, voice)
 
 
@@ -321,7 +322,7 @@ def _which(
 def _by_trait(kind: Kind, trait: Trait, answer_trait: Trait, facts: Facts, voice: Voice) -> Said:
     question = _which_question(kind, trait, facts, voice)
     thing = trait.thing
-    place = place_of(thing, facts.frame, voice) if voice.chance(0.4) else None
+    place = place_of(thing, facts.frame, voice)
     said, tells, addition = answer_trait.facts, answer_trait.asks, ""
     if place is not None:
         addition = voice.say("referring.which_extra", thing=kind.noun.singular, place=place)
