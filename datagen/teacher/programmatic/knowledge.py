@@ -115,7 +115,8 @@ class Theme:
     all: frozenset[str]
     without: frozenset[str]
     words: frozenset[str]
-    questions: Entries
+    questions: tuple[tuple[Entry, Entries], ...]
+    """Each with the points that answer it."""
     suggests: Entries
     points: Entries
 
@@ -250,7 +251,7 @@ _PLACE = ("say", "words", "indoors", "for")
 _LISTS = ("uses", "risks", "care", "needs", "reasons")
 _ABOUT = ("places", *_LISTS, "against", "goes_with", "traits", "serves", "parts")
 _PAIR = ("name", "first", "first_is", "second", "second_is", "near", "without", "questions", "because", "so")
-_THEME = ("name", "any", "all", "without", "words", "questions", "suggests", "points")
+_THEME = ("name", "any", "all", "without", "words", "questions", "answers", "suggests", "points")
 _ZONE = ("name", "zone", "leave_out", "without", "questions", "inside", "outside", "limits")
 
 
@@ -450,16 +451,33 @@ def _theme(table: _Table, names: _Names) -> Theme:
     )
     if not some:
         raise _wrong(table.at("any"), "must be a list with at least one entry")
+    questions, points = table.entries("questions", least=1), table.entries("points", least=1)
     return Theme(
         table.where,
         some,
         all_,
         without,
         frozenset(word.lower() for word in table.texts("words")),
-        table.entries("questions", least=1),
+        tuple(zip(questions, _answers(table, questions, points), strict=True)),
         table.entries("suggests", _THINGS, least=1),
-        table.entries("points", least=1),
+        points,
     )
+
+
+def _answers(table: _Table, questions: Entries, points: Entries) -> list[Entries]:
+    where, answers = table.at("answers"), [numbers for _, numbers in table.rows("answers")]
+    if len(answers) != len(questions):
+        problem = f"must have one for each of questions, {len(questions)} in all, got {len(answers)}"
+        raise _wrong(where, problem)
+    there = range(1, len(points) + 1)
+    for numbers in answers:
+        if (
+            not isinstance(numbers, list)
+            or not numbers
+            or not all(type(n) is int and n in there for n in numbers)
+        ):
+            raise _wrong(where, f"must be lists of numbers of points, 1 to {len(points)}, got {numbers!r}")
+    return [tuple(points[number - 1] for number in numbers) for numbers in answers]
 
 
 def _zone(table: _Table, names: _Names) -> Zone:

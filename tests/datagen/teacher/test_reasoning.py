@@ -222,6 +222,23 @@ def test_care_is_given_a_reason_only_where_it_helps() -> None:
     ]
 
 
+def test_the_first_point_of_a_theme_answers_its_question() -> None:
+    knowledge = read_knowledge(
+        {
+            "knowledge.toml": "[[theme]]\nany = ['dog']\nquestions = ['Why?', 'How?']\n"
+            "answers = [[2], [1, 3]]\nsuggests = ['s']\npoints = ['a', 'b', 'c']"
+        }
+    )
+    first = {
+        (said.question, next(path for _, path, *_ in said.facts if str(path).startswith("theme.1.points")))
+        for said in said_by("theme", facts(box("dog", 30, 30, 40, 40), knowledge=knowledge))
+    }
+    points = {"Why?": [2], "How?": [1, 3]}
+    assert first == {
+        (question, f"theme.1.points.{number}") for question, found in points.items() for number in found
+    }
+
+
 # What knowledge.toml may say
 
 
@@ -278,6 +295,14 @@ def test_captions_name_places_by_their_longest_words() -> None:
         ("[places.a]\nsay = 'an a'\nwords = ['ä']", "places.a.words: must be words of a to z"),
         ("[[pair]]\nname = 'x'", "pair.1: give either first, a trait, or first_is, categories"),
         ("[[theme]]\nany = ['dog']", "theme.1.questions: must be a list with at least one entry"),
+        (
+            "[[theme]]\nany = ['dog']\nquestions = ['q']\npoints = ['p']",
+            "theme.1.answers: must have one for each of questions, 1 in all, got 0",
+        ),
+        (
+            "[[theme]]\nany = ['dog']\nquestions = ['q']\npoints = ['p']\nanswers = [[2]]",
+            "theme.1.answers: must be lists of numbers of points, 1 to 1, got [2]",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_says_where_it_is(text: str, problem: str) -> None:

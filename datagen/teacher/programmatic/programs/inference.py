@@ -1271,12 +1271,14 @@ def theme(facts: Facts, voice: Voice) -> Iterator[Said]:
         suggests = voice.pick(chosen.suggests)
         argument.rest_on(("knows", suggests.path))
         argument.add(argument.know(suggests))
-        points = voice.shuffled(chosen.points)
+        asked, answers = voice.pick(chosen.questions)
+        points = voice.shuffled(answers)
+        points += [point for point in voice.shuffled(chosen.points) if point not in answers]
         argument.say("point", clause=points[0])
         for point in points[1:3]:
             if argument.is_short:
                 argument.say("point_too", clause=point)
-        yield argument.said("question", chosen.path, chosen.path, asked=voice.pick(chosen.questions))
+        yield argument.said("question", chosen.path, chosen.path, asked=asked)
 
 
 def fitting_themes(facts: Facts) -> list[tuple[Theme, list[Clue]]]:
@@ -1291,9 +1293,7 @@ def fitting_themes(facts: Facts) -> list[tuple[Theme, list[Clue]]]:
         if said or any(clue.is_prominent for clue in found):
             weight = max(clue.weight for clue in found) + said / max(1, len(facts.captions))
             rests_on = [clue for category, clue in clues.items() if category in theme.any | theme.all]
-            # People as such are for images with nothing else to go by.
-            is_last = theme.any == {"person"}
-            fitting.append((is_last, -weight, theme, rests_on))
-    fitting.sort(key=lambda entry: entry[:2])
-    close = [entry for entry in fitting if entry[0] == fitting[0][0] and entry[1] <= CLOSE * fitting[0][1]]
-    return [(theme, rests_on) for _, _, theme, rests_on in close[:2]]
+            fitting.append((-weight, theme, rests_on))
+    fitting.sort(key=lambda entry: entry[0])
+    close = [entry for entry in fitting if entry[0] <= CLOSE * fitting[0][0]]
+    return [(theme, rests_on) for _, theme, rests_on in close[:2]]
