@@ -567,15 +567,35 @@ class Argument:
         for name, value in slots.items():
             if isinstance(value, str):
                 words[name] = value
-            else:
-                words[name] = self.know(value)
-                entries.append((words[name], value))
+                continue
+            forms = {name: self.know(value)}
+            if name.endswith("reason"):
+                forms[f"{name}s"] = conjugated(forms[name])
+                of_people = conjugated(forms[name], is_plural=words.get("people_be") == "are")
+                forms[f"they_{name}"] = of_people
+            words |= forms
+            entries.append((forms.values(), value))
         wording = self.voice.say(key, **words)
         for known, entry in entries:
-            if known in wording:
+            if any(form in wording for form in known):
                 self.rest_on(("knows", entry.path))
                 self._known += 1
         return wording
+
+
+def conjugated(words: str, *, is_plural: bool = False) -> str:
+    """What begins with a verb in its bare form, to follow "somebody", or "people"."""
+    verb, space, rest = words.partition(" ")
+    if verb == "be":
+        verb = "are" if is_plural else "is"
+    elif not is_plural:
+        if verb.endswith("y") and verb[-2] not in "aeiou":
+            verb = f"{verb[:-1]}ies"
+        elif verb == "have":
+            verb = "has"
+        else:
+            verb += "es" if verb.endswith(("s", "x", "z", "ch", "sh", "o")) else "s"
+    return verb + space + rest
 
 
 _VERBS = frozenset(("is", "are", "has", "have"))

@@ -224,8 +224,7 @@ def _care(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> S
     needs = argument.choose(about.needs)
     _rest(argument, near)
     _see_with(argument, subject, clues, people if near is not None else None)
-    is_many = subject.number is not None and subject.number > 1 and voice.chance(0.5)
-    argument.say("needs_of_many" if is_many else "needs", need=needs[0], other_need=needs[1])
+    argument.say("needs", need=needs[0], other_need=needs[1])
     risk, care = remedies[0]
     argument.advise(voice.pick(("precaution", "precaution_too")), risk=risk, care=care)
     argument.fill_up(
