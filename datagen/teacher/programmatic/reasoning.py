@@ -51,6 +51,9 @@ ALONE = 0.5
 """By how much less a single thing is asked about where an image has two or more that are prominent."""
 NEAR = 0.03
 """How far two boxes may lie apart, as a share of the width and of the height, to be near each other."""
+UPON = 0.25
+"""Share of the smaller of two boxes in the other from which on the two are not beside each other: it may be
+worn, held or ridden, or lie on a plate."""
 MOST_COMPARED = 12
 """Of a category's boxes, and of an image's categories, more are not compared in pairs."""
 FITTED = 0.75
@@ -233,18 +236,47 @@ class Near:
     first: str
     first_be: str
     second: str
+    is_beside: bool
+    """Whether "next to" says it: not of what somebody may wear, hold or ride, or what lies on a plate."""
     facts: tuple[Fact, ...]
 
 
-def near_in(first: Clue, second: Clue) -> Near | None:
+def near_in(facts: Facts, first: Clue, second: Clue) -> Near | None:
     """How the one is near the other; None where it is not, or where that is not certain."""
     if first.kind is None or second.kind is None:
         return None
-    if facts := _each_near(first, second):
-        return Near(first.the, first.be, one_of(second), facts)
-    if facts := _each_near(second, first):
-        return Near(one_of(first), "is" if first.is_many else first.be, second.the, facts)
+    if found := _each_near(first, second):
+        return Near(first.the, first.be, one_of(second), are_beside(facts, first, second), found)
+    if found := _each_near(second, first):
+        be = "is" if first.is_many else first.be
+        return Near(one_of(first), be, second.the, are_beside(facts, first, second), found)
     return None
+
+
+def are_beside(facts: Facts, first: Clue, second: Clue) -> bool:
+    """Whether what is near each other is no more than that: not worn, held, ridden, or one in the other."""
+    assert first.kind is not None and second.kind is not None
+    most = UPON
+    if first.is_person or second.is_person:
+        if _is_told_of_people(facts, second if first.is_person else first):
+            return False
+        # Of somebody and a thing, boxes that meet at all are more often hand and racket than neighbors.
+        most = 0.0
+    return all(_shared(a, b) <= most for a in first.kind.things for b in second.kind.things)
+
+
+def _is_told_of_people(facts: Facts, clue: Clue) -> bool:
+    """Whether captions tell what people have to do with it: "a man skiing", "a man on a bench"."""
+    return any(
+        "person" in named_in(told.head) and clue.category in _hinted_in(told.words) for told in facts.told
+    )
+
+
+def _shared(first: Thing, second: Thing) -> float:
+    """The share of the smaller one that lies in the other."""
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return max(0.0, width) * max(0.0, height) / min(first.area, second.area)
 
 
 def one_of(clue: Clue) -> str:
@@ -396,6 +428,8 @@ class Argument:
                 continue
             if first.kind is None or second.kind is None or not (facts := _each_near(first, second)):
                 continue
+            if not are_beside(self.facts, first, second):
+                continue
             other = f"one of {second.spoken}" if second.is_many else second.spoken
             self.say("reasoning.see_near", one=first.spoken, one_be=first.be, other=other)
             self.rest_on(*facts)
@@ -494,16 +528,18 @@ class Argument:
         return False
 
     def draw_near(self, clue: Clue, other: Clue) -> bool:
-        """Says that the one is near the other, if it is and has not been said."""
-        near = near_in(clue, other)
+        """Says that the one is next to the other, if it is and has not been said."""
+        near = near_in(self.facts, clue, other)
+        if near is None or not near.is_beside:
+            return False
         pair = frozenset((clue.category, other.category))
-        if near is not None and pair not in self._near:
+        if pair not in self._near:
             second = near.second if near.second != other.the else self._mention(other)
             self.say("reasoning.near", located=near.first, located_be=near.first_be, other=second)
             self.rest_on(*near.facts)
             self.name(other)
             self._near.add(pair)
-        return near is not None
+        return True
 
     def _mention(self, clue: Clue) -> str:
         """ "the cup" if it has been spoken of, else "a cup"."""
@@ -612,6 +648,12 @@ def named_in(words: str) -> frozenset[str]:
     """The categories that a few words name."""
     mentions, _ = mentions_in(tokens_of(words), frozenset())
     return frozenset(mentions)
+
+
+@lru_cache(maxsize=1 << 14)
+def _hinted_in(words: str) -> frozenset[str]:
+    """The categories that a few words name or hint at: "skiing" hints at skis."""
+    return mentions_in(tokens_of(words), frozenset())[1]
 
 
 def named_places(facts: Facts) -> Counter[str]:

@@ -115,6 +115,19 @@ def test_a_reason_stands_in_the_form_that_its_subject_wants() -> None:
     assert [conjugated(reason, is_plural=True) for reason in reasons] == forms
 
 
+def test_nothing_is_next_to_who_wears_holds_or_rides_it() -> None:
+    says_so = re.compile(r"next to|close together|right beside|no space|close to (a|the) (person|suitcase)")
+
+    def is_said(suitcase: Box, *captions: str) -> bool:
+        scene = facts(box("person", 30, 5, 30, 80), suitcase, captions=captions)
+        return any(says_so.search(said.answer) for name in PROGRAMS for said in said_by(name, scene))
+
+    beside = box("suitcase", 61, 60, 20, 20)
+    assert is_said(beside)
+    assert not is_said(beside, "A man is pulling a suitcase.", "A man at a gate.")
+    assert not is_said(box("suitcase", 55, 60, 20, 20))
+
+
 def test_a_sentence_hedges_once() -> None:
     people = (box("person", 5, 10, 20, 60), box("person", 40, 10, 20, 60))
     scenes = (facts(*people, box("frisbee", 61, 20, 8, 8)), facts(*TABLE), facts(*DESK))

@@ -104,9 +104,9 @@ def _companion(subject: Clue, clues: Sequence[Clue], voice: Voice) -> Clue | Non
     return voice.pick(fitting) if fitting else None
 
 
-def _with_people(subject: Clue, people: Clue | None) -> tuple[dict[str, str], Near | None]:
+def _with_people(facts: Facts, subject: Clue, people: Clue | None) -> tuple[dict[str, str], Near | None]:
     """The slots of a thing and of the people, and how close they are to it."""
-    near = near_in(people, subject) if people is not None else None
+    near = near_in(facts, people, subject) if people is not None else None
     slots = _of(subject, people)
     if near is not None:
         slots |= {"near": near.first, "near_be": near.first_be}
@@ -140,7 +140,7 @@ def risk(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _risk(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     people, about = people_in(clues), subject.about
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_things.risk", **slots)
     argument.concerns = near is not None
     remedies, others = argument.remedies(about)
@@ -191,7 +191,7 @@ def advice(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _advice(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     people, about = people_in(clues), subject.about
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_things.advice", **slots)
     argument.concerns = near is not None
     remedies, others = argument.remedies(about)
@@ -217,7 +217,7 @@ def care(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _care(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     about, people = subject.about, people_in(clues)
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_things.care", **slots)
     argument.concerns = near is not None
     remedies, others = argument.remedies(about)
@@ -250,7 +250,7 @@ def why_here(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _why_here(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     about, people = subject.about, people_in(clues)
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     owner = one_of(people) if people is not None and near is not None else "somebody"
     argument = Argument(facts, voice, "reasoning_things.why", **slots, owner=owner)
     companion = None if subject.is_animal else _companion(subject, clues, voice)
@@ -265,8 +265,10 @@ def _why_here(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) 
     if companion is not None:
         argument.rest_on(_goes_with(subject, companion) or companion.fact)
         argument.say("companion", **_other(companion), other_use=argument.choose(companion.about.uses)[0])
-    if people is not None:
-        argument.say("near" if near is not None else "present")
+    if near is None and people is not None:
+        argument.say("present")
+    elif near is not None and near.is_beside:
+        argument.say("near")
     place = _likely_place(argument, subject)
     argument.fill_up(
         *(partial(argument.say, "reasoning.need", need=entry) for entry in argument.choose(about.needs)[:1]),
@@ -290,42 +292,6 @@ def _likely_place(argument: Argument, subject: Clue) -> Place | None:
 def _say_place(argument: Argument, key: str, subject: Clue, place: Place) -> None:
     argument.rest_on(_at(subject, place.key))
     argument.say(key, say=place.say, purpose=argument.voice.pick(place.purposes))
-
-
-@program("complex_reasoning", "together", weight=2.2)
-def intention(facts: Facts, voice: Voice) -> Iterator[Said]:
-    """What people may have in mind with something that is close to them."""
-    clues = clues_in(facts)
-    people = people_in(clues)
-    if people is None:
-        return
-    for subject in subjects_in(clues, voice, uses=2, reasons=2):
-        slots, near = _with_people(subject, people)
-        if near is not None:
-            yield _intention(facts, voice, subject, people, slots, near)
-
-
-def _intention(
-    facts: Facts, voice: Voice, subject: Clue, people: Clue, slots: dict[str, str], near: Near
-) -> Said:
-    about = subject.about
-    argument = Argument(facts, voice, "reasoning_things.intention", **slots)
-    argument.concerns = True
-    argument.see(*voice.shuffled((subject, people)))
-    argument.draw_near(people, subject)
-    argument.rest_on(*near.facts)
-    uses, reasons = argument.choose(about.uses), argument.choose(about.reasons)
-    argument.say("use_of_animals" if subject.is_animal else "use", use=uses[0], other_use=uses[1])
-    argument.say("so", reason=reasons[0], other_reason=reasons[1])
-    remedies, _ = argument.remedies(about)
-    argument.fill_up(
-        *(partial(argument.advise, "need", need=entry) for entry in argument.choose(about.needs)[:1]),
-        *(partial(argument.advise, "precaution", risk=risk, care=care) for risk, care in remedies[:1]),
-        partial(argument.say, "chance"),
-    )
-    argument.close("reasoning.hedge")
-    question = "question_of_animals" if subject.is_animal else "question"
-    return argument.said(question, subject.category, f"intention {subject.category}")
 
 
 @program("complex_reasoning", "doing", weight=8.0)
@@ -453,13 +419,13 @@ def without(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 def _without(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
     about, people = subject.about, people_in(clues)
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_things.without", **slots)
     companion = _companion(subject, clues, voice)
     _see_with(argument, subject, clues, companion or people)
     uses, reasons = argument.choose(about.uses), argument.choose(about.reasons)
     argument.say("lost", use=uses[0], other_use=uses[1])
-    if near is not None and people is not None:
+    if near is not None and near.is_beside and people is not None:
         argument.name(people)
         argument.say("people")
         _rest(argument, near)
@@ -629,7 +595,7 @@ def _place_purpose(
     people, subject = people_in(clues), voice.pick(fitting[:2])
     about = subject.about
     purposes = voice.shuffled(place.purposes)
-    slots, near = _with_people(subject, people)
+    slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_together.place", **slots, say=place.say)
     argument.concerns = near is not None
     seen = [subject, *(clue for clue in (people,) if clue is not None)]
@@ -643,9 +609,9 @@ def _place_purpose(
         argument.say(f"expected{of_animals}", use=use)
     else:
         argument.say(f"suits{of_animals}", use=use)
-    if near is not None:
+    if near is not None and near.is_beside:
         argument.say("near")
-        _rest(argument, near)
+    _rest(argument, near)
     remedies, _ = argument.remedies(about)
     argument.fill_up(
         *(partial(argument.advise, "need", need=entry) for entry in argument.choose(about.needs)[:1]),
@@ -712,8 +678,8 @@ def _purpose(facts: Facts, voice: Voice, first: Clue, second: Clue, clues: Seque
     known = _goes_with(first, second)
     assert known is not None
     argument.rest_on(known)
-    near = near_in(first, second)
-    if near is not None:
+    near = near_in(facts, first, second)
+    if near is not None and near.is_beside:
         slots = {"first_near": near.first, "near_be": near.first_be, "second_near": near.second}
         argument.say("so_near", **slots)
         argument.rest_on(*near.facts)
@@ -722,7 +688,7 @@ def _purpose(facts: Facts, voice: Voice, first: Clue, second: Clue, clues: Seque
     people = people_in(clues)
     if people is not None:
         for clue in (first, second):
-            if (near := near_in(people, clue)) is not None:
+            if (near := near_in(facts, people, clue)) is not None and near.is_beside:
                 slots = {"people": people.the, "near": near.first, "near_be": near.first_be}
                 argument.name(people)
                 argument.say("people", **slots, near_thing=near.second)
@@ -1087,7 +1053,7 @@ def pair_rules(facts: Facts, voice: Voice) -> Iterator[Said]:
         if not pair.without.isdisjoint(present):
             continue
         for first, second in voice.shuffled(fitting[place]):
-            if not pair.near or near_in(first, second) is not None:
+            if not pair.near or near_in(facts, first, second) is not None:
                 yield _pair_rules(facts, voice, pair, first, second)
                 break
 
