@@ -6,6 +6,7 @@ pack's knowledge is one line before anything is written.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ class Entry(NamedTuple):
     """Of its words without the name of its thing, to find what it has to do with; see `stems_of`."""
     names: frozenset[str]
     """The categories that it names."""
+    only: frozenset[str] = frozenset()
+    """Words of captions, or categories in the image, of which one has to be there, if there are any here."""
+    without: frozenset[str] = frozenset()
+    """The same that must not be there."""
 
 
 Entries = tuple[Entry, ...]
@@ -191,6 +196,7 @@ class Knowledge:
 
 
 _STEM = 5
+_ENDING = re.compile(r"(ing|ers?|ed|es|(?<!s)s|e)$")
 _SAY_LITTLE = frozenset(
     (
         "about above after again along also another anyone anything around away because been before being "
@@ -206,8 +212,10 @@ _SAY_LITTLE = frozenset(
 
 
 def stems_of(words: Iterable[str]) -> frozenset[str]:
-    """The first letters of the words that say much: "shear" of "shears" as of "shearing"."""
-    return frozenset(word[:_STEM] for word in words if len(word) > 3 and word not in _SAY_LITTLE)
+    """The beginnings of the words that say much: "surf" of "surfing" as of "surfers"."""
+    return frozenset(
+        _ENDING.sub("", word)[:_STEM] for word in words if len(word) > 3 and word not in _SAY_LITTLE
+    )
 
 
 def _bare(token: str) -> str:
@@ -252,6 +260,7 @@ _LISTS = ("uses", "risks", "care", "needs", "reasons")
 _ABOUT = ("places", *_LISTS, "against", "goes_with", "traits", "serves", "parts")
 _PAIR = ("name", "first", "first_is", "second", "second_is", "near", "without", "questions", "because", "so")
 _THEME = ("name", "any", "all", "without", "words", "questions", "answers", "suggests", "points")
+_CONDITIONAL = ("say", "only", "without")
 _ZONE = ("name", "zone", "leave_out", "without", "questions", "inside", "outside", "limits")
 
 
@@ -354,10 +363,18 @@ class _Table:
         return None if text is None else self._known(key, text, among, what)
 
     def entries(self, key: str, slots: frozenset[str] = frozenset(), least: int = 0) -> Entries:
-        entries = tuple(_entry(f"{self.at(key)}.{n}", text, slots, self._own) for n, text in self.rows(key))
+        entries = tuple(self._entry(f"{self.at(key)}.{n}", value, slots) for n, value in self.rows(key))
         if len(entries) < least:
             raise _wrong(self.at(key), "must be a list with at least one entry")
         return entries
+
+    def _entry(self, where: str, value: Any, slots: frozenset[str]) -> Entry:
+        if not isinstance(value, dict):
+            return _entry(where, value, slots, self._own)
+        table = _Table(where, value, _CONDITIONAL)
+        only, without = (frozenset(table.texts(key)) for key in ("only", "without"))
+        entry = _entry(where, table.needed("say"), slots, self._own)
+        return entry._replace(only=only, without=without)
 
     def _known(self, key: str, name: str, among: Collection[str], what: str) -> str:
         if name not in among:

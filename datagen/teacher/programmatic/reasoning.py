@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from itertools import pairwise, permutations
 
 from datagen.teacher.programmatic.captions import Sentence, mentions_in, tokens_of
@@ -56,8 +56,11 @@ UPON = 0.25
 worn, held or ridden, or lie on a plate."""
 MOST_COMPARED = 12
 """Of a category's boxes, and of an image's categories, more are not compared in pairs."""
-FITTED = 0.75
-"""Share of choices among what is known that prefer what has to do with the words of captions."""
+
+IDLE_DEEDS = frozenset(
+    "standing looking staring posing walking sitting lying leaning kneeling watching smiling".split()
+)
+"""What is done without using what is named after "on" or "with"."""
 
 UNKNOWN = About("")
 """What is known of a category that the knowledge does not have."""
@@ -258,18 +261,31 @@ def are_beside(facts: Facts, first: Clue, second: Clue) -> bool:
     assert first.kind is not None and second.kind is not None
     most = UPON
     if first.is_person or second.is_person:
-        if _is_told_of_people(facts, second if first.is_person else first):
+        if is_told_of_people(facts, second if first.is_person else first):
             return False
         # Of somebody and a thing, boxes that meet at all are more often hand and racket than neighbors.
         most = 0.0
     return all(_shared(a, b) <= most for a in first.kind.things for b in second.kind.things)
 
 
-def _is_told_of_people(facts: Facts, clue: Clue) -> bool:
+def is_told_of_people(facts: Facts, clue: Clue) -> bool:
     """Whether captions tell what people have to do with it: "a man skiing", "a man on a bench"."""
     return any(
         "person" in named_in(told.head) and clue.category in _hinted_in(told.words) for told in facts.told
+    ) or any(clue.category in caption.categories and tells_deed(caption) for caption in facts.captions)
+
+
+def tells_deed(caption: Sentence) -> bool:
+    """Whether a caption says of people that they do something, by its verbs in -ing."""
+    return "person" in caption.categories and any(
+        len(token) > 5 and token.endswith("ing") and token not in IDLE_DEEDS and token not in _NO_DEEDS
+        for token in caption.tokens
     )
+
+
+_NO_DEEDS = frozenset(
+    "building buildings ceiling clothing during evening morning parking dining living".split()
+)
 
 
 def _shared(first: Thing, second: Thing) -> float:
@@ -332,30 +348,40 @@ class Argument:
         return frozenset(("person", *(clue.category for clue in clues_in(self.facts))))
 
     @cached_property
+    def _words(self) -> frozenset[str]:
+        """What there is, by captions and boxes."""
+        return self._categories.union(*(caption.tokens for caption in self.facts.captions))
+
+    @cached_property
     def _image_stems(self) -> frozenset[str]:
         return stems_of(word for caption in self.facts.captions for word in caption.words)
 
-    def choose(self, entries: Sequence[Entry]) -> list[Entry]:
-        """All of them in any order; often first those that have to do with what captions speak of."""
-        chosen = self.voice.shuffled(entries)
-        is_fitted = bool(self.facts.captions) and self.voice.chance(FITTED)
-        if is_fitted or any(entry.names for entry in chosen):
-            chosen.sort(key=partial(self._strangeness, is_fitted))
-        return chosen
+    def fits(self, *entries: Entry) -> bool:
+        """Whether one of them has to do with what captions speak of."""
+        return any(not entry.stems.isdisjoint(self._image_stems) for entry in entries)
 
-    def _strangeness(self, is_fitted: bool, *entries: Entry) -> int:
-        """Last comes what speaks of things that are not there, first what fits the words of captions."""
-        if any(not entry.names <= self._categories for entry in entries):
-            return 2
-        return int(is_fitted and all(entry.stems.isdisjoint(self._image_stems) for entry in entries))
+    def choose(self, entries: Sequence[Entry]) -> list[Entry]:
+        """In any order, but first those that have to do with what captions speak of.
+
+        Those that do not belong to what is there are left out, as far as two others remain.
+        """
+        chosen = self.voice.shuffled(entries)
+        fitting = [entry for entry in chosen if self._strangeness(entry) < 2]
+        return sorted(fitting if len(fitting) > 1 else chosen, key=self._strangeness)
+
+    def _strangeness(self, *entries: Entry) -> int:
+        """Last comes what does not belong to what is there, first what fits the words of captions."""
+        for entry in entries:
+            is_apt = not entry.only or not entry.only.isdisjoint(self._words)
+            if not (is_apt and entry.names <= self._categories and entry.without.isdisjoint(self._words)):
+                return 2
+        return int(not self.fits(*entries))
 
     def remedies(self, about: About) -> tuple[list[tuple[Entry, Entry]], list[Entry]]:
         """Risks with what helps against each, no risk and no care twice, and what other care there is."""
         chosen: list[tuple[Entry, Entry]] = []
-        is_fitted = bool(self.facts.captions) and self.voice.chance(FITTED)
         remedies = self.voice.shuffled(about.remedies)
-        remedies.sort(key=lambda each: self._strangeness(is_fitted, *each))
-        for risk, care in remedies:
+        for risk, care in sorted(remedies, key=lambda each: self._strangeness(*each)):
             if all(risk is not other and care is not another for other, another in chosen):
                 chosen.append((risk, care))
         helping = {care.path for _, care in about.remedies}

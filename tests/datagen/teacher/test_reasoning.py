@@ -75,9 +75,11 @@ def texts_of(value: object, path: str) -> Iterator[tuple[str, str]]:
 
 TEXTS = {
     # Of a reason without its verb, which may be in the third person.
-    path: re.sub(r"<\w+>", ".+", text.lower())[text.index(" ") if ".reasons." in path else 0 :]
+    path.removesuffix(".say"): re.sub(
+        r"<\w+>", ".+", text.lower().split(" ", 1)[-1] if ".reasons." in path else text.lower()
+    )
     for path, text in texts_of(tomllib.loads(PACK.files["knowledge.toml"]), "")
-    if re.search(r"\.(uses|risks|care|needs|reasons|for|because|so|points|questions)\.", path)
+    if re.search(r"\.(uses|risks|care|needs|reasons|for|because|so|points|questions)\.\d+(\.say)?$", path)
     and "[" not in text
 }
 """The words of entries of knowledge.toml as patterns, by path, where there is no choice in them."""
@@ -252,6 +254,30 @@ def test_care_is_given_a_reason_only_where_it_helps() -> None:
     ]
 
 
+def test_what_is_known_is_said_where_it_suits_what_is_there() -> None:
+    sink = box("sink", 30, 30, 40, 40)
+
+    def uses(*captions: str) -> set[str]:
+        said = said_by("why_here", facts(sink, box("mouse", 80, 80, 9, 9), captions=captions))
+        return {str(fact[1]) for each in said for fact in each.facts if ".sink.uses." in str(fact[1])}
+
+    washing, rinsing, dishes, drawing = (f"things.sink.uses.{number}" for number in range(1, 5))
+    assert uses() == {washing, rinsing, dishes, drawing}
+    assert uses("A sink in a bathroom.", "A white sink.") == {washing, drawing}
+    assert dishes in uses("Dishes in a sink.", "A white sink.") and len(uses("Dishes in a sink.")) > 1
+
+
+def test_people_who_do_something_have_come_for_that() -> None:
+    def purposes(caption: str) -> set[str]:
+        kitchen = (box("person", 30, 5, 30, 60), box("oven", 65, 30, 30, 40))
+        said = said_by("place_purpose", facts(*kitchen, captions=(caption, "A kitchen with an oven.")))
+        return {str(fact[1]) for each in said for fact in each.facts if ".for." in str(fact[1])}
+
+    assert purposes("A woman is cooking in a kitchen.") == {"places.kitchen.for.1"}
+    assert purposes("A woman is cutting hair in a kitchen.") == set()
+    assert len(purposes("A woman in a kitchen.")) > 2
+
+
 def test_the_first_point_of_a_theme_answers_its_question() -> None:
     knowledge = read_knowledge(
         {
@@ -312,6 +338,11 @@ def test_captions_name_places_by_their_longest_words() -> None:
         ("[things.a]\ngoes_with = ['forc']", "things.a.goes_with: no category 'forc'; check its spelling"),
         ("[things.a]\nplaces = ['x']", "things.a.places: no place 'x'; there are none"),
         ("[traits]\nt = 'can'\n[things.a]\ntraits = ['x']", "things.a.traits: no trait 'x'; there are t"),
+        (
+            "[things.a]\nuses = [{ say = 'b', with = ['c'] }]",
+            "things.a.uses.1.with: no such key; there are say, only, without",
+        ),
+        ("[things.a]\nuses = [{ only = ['c'] }]", "things.a.uses.1.say: missing"),
         ("[things.a]\nuses = 'b'", "things.a.uses: must be a list, got 'b'"),
         ("[things.a]\nuses = [1]", "things.a.uses.1: must be text, got 1"),
         ("[things.a]\nuses = ['<b>']", "things.a.uses.1: no slot <b> here; there are no slots"),

@@ -12,18 +12,21 @@ from datagen.teacher.programmatic.facts import Facts, Thing
 from datagen.teacher.programmatic.knowledge import Entries, Entry, Pair, Place, Theme
 from datagen.teacher.programmatic.pieces import place_words
 from datagen.teacher.programmatic.reasoning import (
+    IDLE_DEEDS,
     MOST_COMPARED,
     UNKNOWN,
     Argument,
     Clue,
     Near,
     clues_in,
+    is_told_of_people,
     named_in,
     named_places,
     near_in,
     one_of,
     people_in,
     subjects_in,
+    tells_deed,
 )
 from datagen.teacher.programmatic.registry import Fact, Said, program
 from datagen.teacher.programmatic.scene import Told
@@ -245,7 +248,9 @@ def why_here(facts: Facts, voice: Voice) -> Iterator[Said]:
     """For which reasons a thing may be where it is."""
     clues = clues_in(facts)
     for subject in subjects_in(clues, voice, uses=2, reasons=2):
-        yield _why_here(facts, voice, subject, clues)
+        # What captions tell needs no guess.
+        if not is_told_of_people(facts, subject):
+            yield _why_here(facts, voice, subject, clues)
 
 
 def _why_here(facts: Facts, voice: Voice, subject: Clue, clues: Sequence[Clue]) -> Said:
@@ -291,7 +296,7 @@ def _likely_place(argument: Argument, subject: Clue) -> Place | None:
 
 def _say_place(argument: Argument, key: str, subject: Clue, place: Place) -> None:
     argument.rest_on(_at(subject, place.key))
-    argument.say(key, say=place.say, purpose=argument.voice.pick(place.purposes))
+    argument.say(key, say=place.say, purpose=argument.choose(place.purposes)[0])
 
 
 @program("complex_reasoning", "doing", weight=8.0)
@@ -319,7 +324,7 @@ def _deeds(facts: Facts, voice: Voice) -> Iterator[tuple[Told, Clue]]:
         if "person" in named_in(told.head):
             deed, named = _object_of(told.words)
             for category in sorted(named & clues.keys() - {"person"}):
-                if told.verb not in _IDLE or "needs a rider" in clues[category].about.traits:
+                if told.verb not in IDLE_DEEDS or "needs a rider" in clues[category].about.traits:
                     yield replace(told, words=deed), clues[category]
 
 
@@ -327,12 +332,6 @@ _JOINTS = frozenset(
     "on in at by near next with behind down over along through from to into under beside across off around "
     "up while and inside outside onto against toward towards past".split()
 )
-
-
-_IDLE = frozenset(
-    "standing looking staring posing walking sitting lying leaning kneeling watching smiling".split()
-)
-"""What is done without using what is named after "on" or "with"."""
 
 
 @lru_cache(maxsize=1 << 14)
@@ -539,8 +538,9 @@ def _kind_of_place(
             argument.rest_on(_at(clue, elsewhere))
             say = facts.knowledge.places[elsewhere].say
             argument.say("alone", **_other(clue), elsewhere=say)
-    purposes = voice.shuffled(place.purposes)
-    said: dict[str, str | Entry] = {"purpose": purposes[0], "other_purpose": purposes[-1]}
+    purposes = argument.choose(place.purposes)
+    # A pack may know of only one.
+    said: dict[str, str | Entry] = {"purpose": purposes[0], "other_purpose": purposes[:2][-1]}
     if is_named:
         argument.say("tells", **said)
     elif other is not None:
@@ -586,22 +586,29 @@ def place_purpose(facts: Facts, voice: Voice) -> Iterator[Said]:
         return
     if not fitting or len(place.purposes) < 2 or not (expected or people_in(clues)):
         return
-    yield _place_purpose(facts, voice, place, expected or fitting, clues)
+    yield from _place_purpose(facts, voice, place, expected or fitting, clues)
 
 
 def _place_purpose(
     facts: Facts, voice: Voice, place: Place, fitting: Sequence[Clue], clues: Sequence[Clue]
-) -> Said:
+) -> Iterator[Said]:
     people, subject = people_in(clues), voice.pick(fitting[:2])
     about = subject.about
-    purposes = voice.shuffled(place.purposes)
     slots, near = _with_people(facts, subject, people)
     argument = Argument(facts, voice, "reasoning_together.place", **slots, say=place.say)
     argument.concerns = near is not None
+    purposes = argument.choose(place.purposes)
+    is_busy = people is not None and any(map(tells_deed, facts.captions))
+    if is_busy and not argument.fits(purposes[0]):
+        # They have come for something else.
+        return
     seen = [subject, *(clue for clue in (people,) if clue is not None)]
     argument.see(*seen, caption=_naming(place.key, facts, voice))
-    key = "purpose_for" if people is not None else "purpose"
-    argument.say(key, purpose=purposes[0], other_purpose=purposes[1])
+    if is_busy:
+        argument.say("purpose_told", purpose=purposes[0])
+    else:
+        key = "purpose_for" if people is not None else "purpose"
+        argument.say(key, purpose=purposes[0], other_purpose=purposes[1])
     of_animals = "_of_animals" if subject.is_animal else ""
     use = argument.choose(about.uses)[0]
     if place.key in about.places:
@@ -621,7 +628,7 @@ def _place_purpose(
     questions = ["question", "question_with", "question_with"]
     if people is not None:
         questions += ["question_for", "question_for"]
-    return argument.said(voice.pick(questions), place.key, "place")
+    yield argument.said(voice.pick(questions), place.key, "place")
 
 
 # Several things
@@ -712,7 +719,7 @@ def _say_third(argument: Argument, first: Clue, second: Clue, third: Clue) -> No
         "third_are": third.are,
     }
     argument.rest_on((_goes_with(first, third) or _goes_with(second, third)) or third.fact)
-    argument.say("third", **slots, use=argument.voice.pick(third.about.uses))
+    argument.say("third", **slots, use=argument.choose(third.about.uses)[0])
 
 
 def _say_both_reasons(argument: Argument, first: Clue, second: Clue) -> None:
@@ -731,7 +738,8 @@ def _say_shared_place(argument: Argument, first: Clue, second: Clue) -> None:
     ]
     if shared and (place := argument.voice.pick(shared)).purposes:
         argument.rest_on(_at(first, place.key), _at(second, place.key))
-        argument.say("reasoning.both_suit", say=place.say, purpose=argument.voice.pick(place.purposes))
+        purpose = argument.choose(place.purposes)[0]
+        argument.say("reasoning.both_suit", say=place.say, purpose=purpose)
 
 
 @program("complex_reasoning", "together", weight=0.8)
@@ -1020,7 +1028,7 @@ def _in_common(facts: Facts, voice: Voice, trait: str, three: Sequence[Clue]) ->
     ]
     if shared and (place := voice.pick(shared)).purposes:
         argument.rest_on(*(_at(clue, place.key) for clue in three))
-        argument.say("place", say=place.say, purpose=voice.pick(place.purposes))
+        argument.say("place", say=place.say, purpose=argument.choose(place.purposes)[0])
     argument.say("so_of_animals" if are_animals else "so")
     argument.fill_up(
         *(
