@@ -379,7 +379,8 @@ def facts_of(
         kept = [sentence for sentence in kept if not _is_denial(sentence)] or kept
         # Nor is "the left lung is clear", where others tell of what is in the right one.
         found = frozenset(kind.category for kind in kinds if kind.noun.form != "unique")
-        kept = [sentence for sentence in kept if sentence.categories & found] or kept
+        if any(noun.form == "unique" for noun in nouns.values()):
+            kept = [sentence for sentence in kept if sentence.categories & found] or kept
     captions = _by_support(kept, boxed)
     # Without a single box the image may not have been annotated at all.
     absent = _absent(vocabulary, hinted, named) if boxed and counts_readable else ()
