@@ -149,10 +149,29 @@ def test_yes_and_no_to_findings_come_out_nearly_even() -> None:
     assert abs(answers.count("yes") - answers.count("no")) <= len(answers) / 4
 
 
+def test_descriptions_say_what_the_report_rules_out() -> None:
+    lines = (run() / "evidence.jsonl").read_text().splitlines()
+    parts = [part for line in lines for turn in json.loads(line)["turns"] for part in turn["parts"]]
+    said = [part["facts"] for part in parts if part["program"] == "ruled_out"]
+    assert len(said) >= 20 and all(fact[0] == "ruled_out" for facts in said for fact in facts)
+
+
+def test_which_side_of_the_image_the_patients_left_is_on_is_hardly_said_twice() -> None:
+    both = re.compile(r"on the patient's (left|right), [^,.?]* (left|right) (half |part )?of the image")
+    texts = [" ".join(m.value for m in record.conversations) for record in records_of(run())]
+    told = [len(both.findall(text)) for text in texts if "on the patient's" in text]
+    assert len(told) >= 70 and sum(number > 0 for number in told) >= 0.8 * len(told)
+    # Who is asked for a side of the image is answered with one.
+    assert sum(number > 1 for number in told) <= 3
+
+
 def test_nothing_is_said_that_reads_like_nonsense_of_a_body() -> None:
     texts = [m.value for record in records_of(run()) for m in record.conversations]
     nonsense = re.compile(
         r"how many (hearts|tracheas|left lungs|right lungs)|what colou?r|\ba heart\b"
+        # What a projection does not tell, or what would be taken for a measurement
+        r"|close together|right (beside|next to|by)\b|halfway|midway|(takes? up|covers?|fills) (about|roughly)"
+        r"|the cardiomegaly"
         r"|(is|are) (sitting|standing)"
         r"|some (cardiomegaly|consolidation|atelectasis|infiltration|pleural effusion)"
         r"|atelectases",

@@ -243,7 +243,8 @@ def _either_or(noun: Noun, thing: Thing, axis: Axis, side: Side, facts: Facts, v
     said: list[Fact] = [(axis, thing.number, side)]
     if place != side or side == "middle":
         said.append(("place", thing.number, place))
-    words = place_words(place, facts.frame, voice)
+    # It was asked for a side of the image.
+    words = place_words(place, facts.frame, voice, in_full=True)
     where = voice.say(f"position.{key}_{axis}", first=first, second=second)
     return Said(
         question=voice.say("position.either_question", the=noun.the, be=noun.be, where=where),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from datagen.teacher.programmatic.detail import Teller
 from datagen.teacher.programmatic.facts import Facts, Kind
 from datagen.teacher.programmatic.pieces import place_of
+from datagen.teacher.programmatic.programs.description import sentences
 from datagen.teacher.programmatic.registry import IDLE, Said, program
 from datagen.teacher.programmatic.voice import Voice
-from datagen.teacher.programmatic.words import Noun
+from datagen.teacher.programmatic.words import Noun, listed
 
 
 @program("conversation", "presence", weight=0)
@@ -66,3 +68,18 @@ def _yes(kind: Kind, question: str, asks: frozenset[str], facts: Facts, voice: V
         asks=asks,
         tells=frozenset((f"count {category}",)) if is_many else frozenset(),
     )
+
+
+@sentences("report", weight=0)
+def ruled_out(facts: Facts, teller: Teller) -> Iterator[Said]:
+    """What a report looked for and did not find."""
+    # Of what a caption that may be repeated rules out, enough is said by that.
+    told = frozenset(category for caption in facts.captions for category in caption.categories)
+    nouns = [noun for noun in facts.ruled_out if noun.category not in told]
+    if nouns:
+        teller.story.shape = "report"
+        yield Said(
+            answer=teller.say("reports.none", things=listed([noun.singular for noun in nouns], "or")),
+            facts=tuple(("ruled_out", noun.category) for noun in nouns),
+            tells=frozenset(f"presence {noun.category}" for noun in nouns),
+        )
