@@ -275,6 +275,15 @@ class Facts:
         """Where `first` lies as seen from `second`, or None where the boxes do not decide it."""
         return direction(first, second, axis, self.margins)
 
+    def goes_without_saying(self, first: Noun, second: Noun) -> bool:
+        """Whether nobody would ask where the one is, seen from the other: the left lung from the heart, a
+        gripper from its arm. Of a zone it matters what is inside."""
+        if first.form == second.form == "unique":
+            return True
+        names, things = {first.category, second.category}, self.knowledge.things
+        parts = {part for name in names if name in things for part, _ in things[name].parts}
+        return not names.isdisjoint(parts.union(zone.zone for zone in self.knowledge.zones))
+
     def kind(self, category: str) -> Kind | None:
         """The category, if it is in the image and can be spoken of."""
         return next((kind for kind in self.kinds if kind.category == category), None)

@@ -725,6 +725,8 @@ def _ends(kind: Kind, facts: Facts, teller: Teller) -> Said | None:
     if not _is_up_or_down(first.place) or not _is_up_or_down(last.place) or not first.place or not last.place:
         # "The leftmost is on the left" would say little.
         return None
+    if first.place == last.place:
+        return None
     teller.story.shape = "several"
     return Said(
         answer=teller.say(
@@ -971,11 +973,6 @@ def _are_close(first: Thing, second: Thing) -> bool:
     return max(across, down) <= NEAR and shared < 0.3 * min(first.area, second.area)
 
 
-def _goes_without_saying(first: Single, second: Single) -> bool:
-    """Where the left lung is, seen from the heart."""
-    return first[0].form == second[0].form == "unique"
-
-
 def _pair(first: Thing, second: Thing) -> str:
     low, high = sorted((first.number, second.number))
     return f"relation {low} {high}"
@@ -989,7 +986,7 @@ def surroundings(facts: Facts, teller: Teller) -> Iterator[Said]:
         for other in singles:
             if (
                 other is main
-                or _goes_without_saying(main, other)
+                or facts.goes_without_saying(main[0], other[0])
                 or _is_placed(teller, other[1])
                 or _pair(main[1], other[1]) in teller.story.known
             ):
@@ -1007,7 +1004,8 @@ def relations(facts: Facts, teller: Teller) -> Iterator[Said]:
     for first, second in combinations(teller.shuffled(facts.singles[:MOST_RELATED]), 2):
         if told == 3:
             return
-        if _pair(first[1], second[1]) in teller.story.known or _goes_without_saying(first, second):
+        is_told = _pair(first[1], second[1]) in teller.story.known
+        if is_told or facts.goes_without_saying(first[0], second[0]):
             continue
         if _is_known(teller, first[0]) and not _is_known(teller, second[0]):
             first, second = second, first

@@ -86,7 +86,7 @@ def _aside(noun: Noun, thing: Thing, facts: Facts, voice: Voice, share: float = 
         if other is noun:
             continue
         way = facts.direction(thing, other_thing, axes[0]) or facts.direction(thing, other_thing, axes[1])
-        if way is not None and voice.chance(0.5):
+        if way is not None and not facts.goes_without_saying(noun, other) and voice.chance(0.5):
             words = relation_words(way, thing, other_thing, facts.frame, voice)
             text = voice.say("position.relation", it=_it(noun), be=noun.be, relation=words, other=other.the)
             fact: Fact = (_RELATION[way], thing.number, other_thing.number)

@@ -57,7 +57,9 @@ def related(facts: Facts, voice: Voice) -> Iterator[tuple[Single, Direction, Sin
 def _pairs(facts: Facts, voice: Voice) -> list[tuple[Single, Single]]:
     """Pairs of single things, half of those with a person left out where there are others."""
     singles = facts.singles[:MOST_SINGLES]
-    pairs = list(combinations(singles, 2))
+    pairs = [
+        pair for pair in combinations(singles, 2) if not facts.goes_without_saying(pair[0][0], pair[1][0])
+    ]
     if len(singles) < 3:
         return pairs
     return [pair for pair in pairs if pair[0][0].group != "people" or voice.chance(0.5)]
