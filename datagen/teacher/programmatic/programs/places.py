@@ -428,7 +428,8 @@ def _other_end(thing: Thing, where: Side, things: Sequence[Thing], facts: Facts,
     """What is furthest to the other side, or else in which part of the image the thing is."""
     there = OTHER_SIDE[where]
     other = _furthest(things, there, facts) if voice.chance(0.6) else None
-    if other is None or not (kind := _kind_of(other, facts)).can_point_at(other):
+    # "One of the ships is leftmost, while one of the ships is rightmost" would sound like the same one.
+    if other is None or not (kind := _kind_of(other, facts)).can_point_at(other) or thing in kind.things:
         # "Furthest to the right, on the right" says nothing more.
         return Aside() if thing.place == where else _in_its_place(thing, facts, voice)
     words = voice.say(f"extremes.{facts.frame}.{there}")
