@@ -438,6 +438,8 @@ def overlap(facts: Facts, voice: Voice) -> Iterator[Said]:
     yes: list[tuple[Single, Single]] = []
     no: list[tuple[Single, Single]] = []
     for first, second in voice.shuffled(combinations(facts.singles[:MOST_SINGLES], 2)):
+        if facts.goes_without_saying(first[0], second[0]):
+            continue
         if shared(first[1], second[1]) >= OVERLAPPING * min(first[1].area, second[1].area):
             yes.append((first, second))
         elif is_disjoint(first[1], second[1]):
