@@ -6,8 +6,9 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -149,10 +150,62 @@ def test_yes_and_no_to_findings_come_out_nearly_even() -> None:
     assert abs(answers.count("yes") - answers.count("no")) <= len(answers) / 4
 
 
+def test_descriptions_say_what_the_report_rules_out() -> None:
+    lines = (run() / "evidence.jsonl").read_text().splitlines()
+    parts = [part for line in lines for turn in json.loads(line)["turns"] for part in turn["parts"]]
+    said = [part["facts"] for part in parts if part["program"] == "ruled_out"]
+    assert len(said) >= 20 and all(fact[0] == "ruled_out" for facts in said for fact in facts)
+
+
+def test_which_side_of_the_image_the_patients_left_is_on_is_hardly_said_twice() -> None:
+    both = re.compile(r"on the patient's (left|right), [^,.?]* (left|right) (half |part )?of the image")
+    texts = [" ".join(m.value for m in record.conversations) for record in records_of(run())]
+    told = [len(both.findall(text)) for text in texts if "on the patient's" in text]
+    assert len(told) >= 70 and sum(number > 0 for number in told) >= 0.8 * len(told)
+    # Who is asked for a side of the image is answered with one.
+    assert sum(number > 1 for number in told) <= 3
+
+
+def test_reasoning_draws_on_many_points_and_answers_before_it_goes_on() -> None:
+    themes = tomllib.loads(PACK.files["knowledge.toml"])["theme"]
+    answers: dict[str, set[str]] = {}
+    for theme in themes:
+        for question, numbers in zip(theme["questions"], theme["answers"], strict=True):
+            # Themes may share a question.
+            answers.setdefault(question, set()).update(theme["points"][number - 1] for number in numbers)
+    said = set()
+    for record in records_of(run(), "complex_reasoning.json"):
+        asked, answer = (message.value for message in record.conversations)
+        text = answer.lower()
+        first = {point: text.find(point.lower()) for theme in themes for point in theme["points"]}
+        told = sorted((place, point) for point, place in first.items() if place >= 0)
+        assert told[0][1] in answers[asked.removeprefix("<image>").strip()], record.id
+        said |= {point for _, point in told}
+    assert len(said) >= 65
+
+
+@pytest.mark.parametrize(
+    "theme", tomllib.loads(PACK.files["knowledge.toml"])["theme"], ids=lambda theme: theme["name"]
+)
+def test_no_point_of_a_theme_is_unfit_for_an_image_that_it_is_for(theme: dict[str, Any]) -> None:
+    for category in theme["any"]:
+        report = {"cardiomegaly": "The heart is enlarged."}.get(category, f"There is a {category}.")
+        known = partial(evidence, [report], [(category, LEFT)])
+        suggests = " ".join(theme["suggests"]).replace("<things>", f"a {category}")
+        answer = " ".join(f"{point[:1].upper()}{point[1:]}." for point in theme["points"])
+        turns = tuple(Turn(question, f"{answer} {suggests}") for question in theme["questions"])
+        held = judge().turns("complex_reasoning", turns, known, question_is_drawn=False)
+        assert [fault for each in held.checked for fault in each.faults] == []
+
+
 def test_nothing_is_said_that_reads_like_nonsense_of_a_body() -> None:
     texts = [m.value for record in records_of(run()) for m in record.conversations]
     nonsense = re.compile(
         r"how many (hearts|tracheas|left lungs|right lungs)|what colou?r|\ba heart\b"
+        # What a projection does not tell, or what would be taken for a measurement
+        r"|close together|right (beside|next to|by)\b|halfway|midway"
+        r"|(takes? up|covers?|fills) (about|roughly)"
+        r"|the cardiomegaly|there (is|are)( also)? the\b"
         r"|(is|are) (sitting|standing)"
         r"|some (cardiomegaly|consolidation|atelectasis|infiltration|pleural effusion)"
         r"|atelectases",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -146,6 +147,16 @@ def test_all_that_is_said_of_zones_can_be_recomputed_from_the_boxes() -> None:
                     said.append(tuple(fact))
     assert sum(fact[0] == "inside" for fact in said) > 20
     assert sum(fact[0] == "disjoint" for fact in said) > 10
+
+
+def test_nobody_is_told_where_a_gripper_is_seen_from_its_own_arm() -> None:
+    texts = [message.value for record in records_of(run()) for message in record.conversations]
+    way = r"((right|left) of|(top|bottom) of the image than|(up|down) in the image than|right by)"
+    plain = re.compile(
+        rf"the gripper [^,.;]*{way} the robot arm|the robot arm [^,.;]*{way} the gripper", re.I
+    )
+    assert [text for text in texts if plain.search(text) or "the reach zone are close" in text] == []
+    assert any("roll of tape" in text for text in texts) and not any("tape roll" in text for text in texts)
 
 
 def test_with_a_hand_in_view_no_plan_is_made_but_to_wait() -> None:

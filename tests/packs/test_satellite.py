@@ -184,6 +184,12 @@ def test_nothing_is_above_behind_or_before_anything_and_no_photo_was_taken(made:
     assert [text for text in texts(made) if re.search(words, text, re.IGNORECASE)] == []
 
 
+def test_what_overhead_sets_call_a_harbor_is_a_pier(made: Path) -> None:
+    written = texts(made)
+    assert any(re.search(r"\bpiers?\b", text) for text in written)
+    assert [text for text in written if re.search(r"\b(two|three|four|one of the) harbors?\b", text)] == []
+
+
 def test_dense_tiles_are_told_as_ranges(made: Path) -> None:
     told = " ".join(texts(made))
     assert "between 50 and 60 ships" in told  # of 51

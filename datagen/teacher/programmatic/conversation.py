@@ -48,7 +48,7 @@ def converse(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
             if source is None:
                 source = sources[program.name] = program.write(facts, voice.of(program.name))
             for attempt in range(TRIES):
-                voice.take_said()
+                voice.drop_said()
                 said = next(source, None)
                 if said is None:
                     break

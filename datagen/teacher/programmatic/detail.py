@@ -118,7 +118,7 @@ class Teller(Voice):
 
     def __init__(self, voice: Voice, program: str = "description", story: Story | None = None) -> None:
         super().__init__(voice._phrasings, voice._origin, program, voice._asked)
-        self.unsaid, self._used, self._said = voice.unsaid, voice._used, voice._said
+        self.unsaid, self._used, self._said, self._told = voice.unsaid, voice._used, voice._said, voice._told
         self.story = Story() if story is None else story
 
     def of(self, program: str) -> Teller:
@@ -155,7 +155,7 @@ def describe(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> li
         source = sources.get(name)
         if source is None:
             source = sources[name] = programs[name].write(facts, teller.of(name))
-        teller.take_said()
+        teller.drop_said()
         said = next(source, None)
         if said is None:
             return False

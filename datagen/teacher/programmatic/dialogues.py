@@ -287,7 +287,7 @@ def _worded(
     turn: _Turn, kind: str, match: _Match, facts: Facts, voice: Voice, weights: Mapping[Program, float]
 ) -> Part | None:
     name = turn.key.rpartition(".")[0]
-    voice.take_said()
+    voice.drop_said()
     if turn.programs:
         said = _by_program(turn.programs, match, facts, voice, weights)
         return None if said is None else (name, _briefly(said, kind), voice.take_said())

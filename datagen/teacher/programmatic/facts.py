@@ -277,6 +277,15 @@ class Facts:
         """Where `first` lies as seen from `second`, or None where the boxes do not decide it."""
         return direction(first, second, axis, self.margins)
 
+    def goes_without_saying(self, first: Noun, second: Noun) -> bool:
+        """Whether nobody would ask where the one is, seen from the other: the left lung from the heart, a
+        gripper from its arm. Of a zone it matters what is inside."""
+        if first.form == second.form == "unique":
+            return True
+        names, things = {first.category, second.category}, self.knowledge.things
+        parts = {part for name in names if name in things for part, _ in things[name].parts}
+        return not names.isdisjoint(parts.union(zone.zone for zone in self.knowledge.zones))
+
     def kind(self, category: str) -> Kind | None:
         """The category, if it is in the image and can be spoken of."""
         return next((kind for kind in self.kinds if kind.category == category), None)
@@ -382,7 +391,8 @@ def facts_of(
         kept = [sentence for sentence in kept if not _is_denial(sentence)] or kept
         # Nor is "the left lung is clear", where others tell of what is in the right one.
         found = frozenset(kind.category for kind in kinds if kind.noun.form != "unique")
-        kept = [sentence for sentence in kept if sentence.categories & found] or kept
+        if any(noun.form == "unique" for noun in nouns.values()):
+            kept = [sentence for sentence in kept if sentence.categories & found] or kept
     captions = _by_support(kept, boxed)
     # Without a single box the image may not have been annotated at all.
     absent = _absent(vocabulary, hinted, named) if boxed and counts_readable else ()

@@ -22,8 +22,22 @@ def place_of(thing: Thing, frame: Frame, voice: Voice, whole: bool = True) -> st
     return None if key is None else place_words(key, frame, voice, whole)
 
 
-def place_words(key: str, frame: Frame, voice: Voice, whole: bool = True) -> str:
-    words = voice.say(f"places.{frame}.{key}")
+_SIDES_OF_A_BODY = frozenset(
+    f"places.radiograph.{part}{side}{corner}"
+    for side in ("left", "right")
+    for part, corner in (("", ""), ("top_", ""), ("bottom_", ""), ("top_", "_corner"), ("bottom_", "_corner"))
+)
+
+
+def place_words(key: str, frame: Frame, voice: Voice, whole: bool = True, in_full: bool = False) -> str:
+    """ "on the left side of the image"; `whole` as above.
+
+    Which side of a radiograph is the patient's left a sample says once; `in_full` says it again.
+    """
+    phrasing = f"places.{frame}.{key}"
+    if phrasing in _SIDES_OF_A_BODY and not in_full and (not whole or voice.has_said(_SIDES_OF_A_BODY)):
+        return voice.say(f"places.radiograph_again.{key}")
+    words = voice.say(phrasing)
     # On a radiograph "the left" alone would be taken for the patient's.
     return f"{words} of the {voice.image}" if whole or frame == "radiograph" else words
 

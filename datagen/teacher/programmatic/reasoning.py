@@ -74,7 +74,7 @@ def reason(facts: Facts, voice: Voice, weights: Mapping[Program, float]) -> Writ
             for program, weight in weights.items()
         }
     for program in voice.weighted(weights):
-        voice.take_said()
+        voice.drop_said()
         said = next(program.write(facts, voice.of(program.name)), None)
         if said is not None:
             return program, said, voice.take_said()

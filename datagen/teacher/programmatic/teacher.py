@@ -39,8 +39,8 @@ SHORTEST_DESCRIPTION = 15
 
 ZONE_FAMILY = "zone"
 """Of the programs that only packs can use whose knowledge has a [[zone]]."""
-OF_NOUNS = "finding_check"
-"""The program that only packs with a nouns.toml can use."""
+OF_NOUNS = frozenset(("finding_check", "ruled_out"))
+"""The programs that only packs with a nouns.toml can use."""
 RESPONSE_TYPES = ("conversation", "detail", "complex_reasoning")
 """Those with programs of their own; others are written from their dialogues.toml, if they have one."""
 
@@ -89,7 +89,7 @@ class ProgrammaticTeacher:
         if not self._nouns:
             # Left out whole, and not with a weight of 0, for which a number would be drawn: packs without
             # nouns of their own are to say what they would say if there were no such programs.
-            weights = {program: weight for program, weight in weights.items() if program.name != OF_NOUNS}
+            weights = {program: weight for program, weight in weights.items() if program.name not in OF_NOUNS}
         self.programs = tuple(weights)
         self._weights = {
             response_type: {

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
-from itertools import count
+from itertools import chain, count
 from operator import itemgetter
 from struct import Struct
 from typing import Any, TypeVar
@@ -229,6 +229,7 @@ class Voice:
         """What has been asked and told in a conversation, as `asks` and `tells` of `Said`."""
         self._used: set[int] = set()
         self._said: list[str] = []
+        self._told: list[str] = []
 
     @cached_property
     def image(self) -> str:
@@ -243,7 +244,7 @@ class Voice:
         """A voice of its own for a program of the same sample, which draws the same whatever others draw."""
         voice = Voice(self._phrasings, self._origin, program, self._asked)
         voice.unsaid, voice.known = self.unsaid, self.known
-        voice._used, voice._said = self._used, self._said
+        voice._used, voice._said, voice._told = self._used, self._said, self._told
         return voice
 
     def knows(self, asks: Iterable[str]) -> bool:
@@ -273,10 +274,19 @@ class Voice:
         return "".join(out)
 
     def take_said(self) -> tuple[str, ...]:
-        """The phrasings drawn since this was last called: "counting.question/3"."""
+        """The phrasings drawn since the last were taken or dropped: "counting.question/3"."""
         said = tuple(self._said)
+        self._told += said
         self._said.clear()
         return said
+
+    def drop_said(self) -> None:
+        """Forgets the phrasings of what does not become part of the sample."""
+        self._said.clear()
+
+    def has_said(self, keys: frozenset[str]) -> bool:
+        """Whether one of these phrasings is part of the sample, or of what is being said."""
+        return any(each.rpartition("/")[0] in keys for each in chain(self._told, self._said))
 
     def _write(self, phrasing: Phrasing, slots: Mapping[str, str], out: list[str]) -> None:
         for part in phrasing:

@@ -58,6 +58,8 @@ class Noun:
     """Other words that captions have for it, of a category that a pack's nouns.toml names."""
     is_bare: bool = False
     """Of a mass noun: said without "some", as "consolidation" is."""
+    once_named: str = ""
+    """What `the` says, where it is not the name again: "the enlarged heart" of cardiomegaly."""
 
     @property
     def one(self) -> str:
@@ -75,7 +77,7 @@ class Noun:
 
     @property
     def the(self) -> str:
-        return f"the {self.plural if self.form == 'plural' else self.singular}"
+        return self.once_named or f"the {self.plural if self.form == 'plural' else self.singular}"
 
     @property
     def which(self) -> str:
@@ -205,7 +207,7 @@ def noun_for(category: str) -> Noun | None:
 NOUNS = "nouns.toml"
 """The pack's file of how its categories are spoken, where the rules above would get it wrong."""
 
-_NOUN_KEYS = ("say", "plural", "form", "words")
+_NOUN_KEYS = ("say", "plural", "form", "words", "the")
 
 PackNouns = Mapping[str, Noun]
 """By category."""
@@ -237,7 +239,8 @@ def read_nouns(files: Mapping[str, str]) -> PackNouns:
         plural = table.get("plural") or (singular if form in ("mass", "plural") else plural_of(singular))
         article = _article(singular) if form == "count" else ""
         words = tuple(" ".join(word.split()) for word in table.get("words", "").split(",") if word.strip())
-        nouns[category] = Noun(category, singular, plural, form, None, article, words, is_bare)
+        the = table.get("the", "")
+        nouns[category] = Noun(category, singular, plural, form, None, article, words, is_bare, the)
     return nouns
 
 

@@ -13,6 +13,9 @@ TEXT = """
 form = "unique"
 [consolidation]
 form = "bare"
+[cardiomegaly]
+form = "bare"
+the = "the enlarged heart"
 [fluid]
 form = "mass"
 [effusion]
@@ -34,6 +37,7 @@ def test_a_noun_is_spoken_as_its_form_says() -> None:
     assert {name: noun.one for name, noun in NOUNS.items()} == {
         "heart": "the heart",
         "consolidation": "consolidation",
+        "cardiomegaly": "cardiomegaly",
         "fluid": "some fluid",
         "effusion": "an effusion",
         "pneumothorax": "a pneumothorax",
@@ -41,6 +45,10 @@ def test_a_noun_is_spoken_as_its_form_says() -> None:
     }
     assert NOUNS["effusion"] == Noun(
         "effusion", "effusion", "effusions", "count", None, "an", ("pleural fluid", "liquid")
+    )
+    assert (NOUNS["consolidation"].the, NOUNS["cardiomegaly"].the) == (
+        "the consolidation",
+        "the enlarged heart",
     )
     assert NOUNS["pneumothorax"].many == "pneumothoraces"
     assert read_nouns({}) == {}
@@ -53,7 +61,7 @@ def test_a_noun_is_spoken_as_its_form_says() -> None:
         ("heart = 1", "nouns.toml: heart: must be a table of text"),
         (
             "[heart]\nplurals = 'hearts'",
-            "nouns.toml: heart.plurals: no such key; there are say, plural, form, words",
+            "nouns.toml: heart.plurals: no such key; there are say, plural, form, words, the",
         ),
         ("[heart]\nform = 'odd'", "nouns.toml: heart.form: must be one of count, mass, plural, unique, bare"),
     ],

@@ -167,7 +167,11 @@ def choice_place(facts: Facts, voice: Voice) -> Iterator[Said]:
             yield IDLE
             continue
         key = thing.place
-        wrong = voice.shuffled(other for other in _PLACES if _is_elsewhere(thing, other))[:WRONG]
+        elsewhere = [other for other in _PLACES if _is_elsewhere(thing, other)]
+        if facts.frame == "radiograph":
+            # "On the patient's left" and "on the patient's left, in the upper part" may both be right.
+            elsewhere = [other for other in elsewhere if _PLACES[other][0] != thing.across]
+        wrong = voice.shuffled(elsewhere)[:WRONG]
         if key is None or len(wrong) < WRONG:
             voice.unsaid["near_border"] += 1
             continue

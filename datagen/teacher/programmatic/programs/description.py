@@ -12,6 +12,7 @@ from functools import wraps
 from itertools import combinations
 from typing import Literal
 
+from datagen.records import Frame
 from datagen.teacher.programmatic.captions import Sentence, names_doing
 from datagen.teacher.programmatic.detail import PRONOUNS, Teller, Tiding, beginning, told_in
 from datagen.teacher.programmatic.facts import MOST_COMPARED, Direction, Facts, Kind, Thing, overlap
@@ -131,9 +132,10 @@ def _is_placed(teller: Teller, thing: Thing) -> bool:
     return f"place {thing.number}" in teller.story.known
 
 
-def _place(thing: Thing) -> str | None:
+def _place(thing: Thing, frame: Frame) -> str | None:
     """A part of the image, or "across middle" where it is halfway across and no more can be said."""
-    if thing.place is not None:
+    # Of a lung that is halfway up, the side would be missing.
+    if thing.place is not None or frame == "radiograph":
         return thing.place
     if thing.across == "middle":
         return "across middle"
@@ -461,7 +463,9 @@ def inventory(facts: Facts, teller: Teller) -> Iterator[Said]:
         if numbers and (not new or teller.chance(0.5)):
             key = f"detail.numbers.{teller.shape('subject', 'there', 'viewer', 'image')}"
             yield _list_of(numbers[:MOST_LISTED], key, teller)
-        elif len(new) > 2 or any(kind.single is None or _place(kind.single) is None for kind, _ in new):
+        elif len(new) > 2 or any(
+            kind.single is None or _place(kind.single, facts.frame) is None for kind, _ in new
+        ):
             # One or two that can be placed are better named where they are.
             key = f"detail.inventory.{teller.shape('subject', 'there', 'viewer', 'image')}"
             yield _list_of(new[:MOST_LISTED], key, teller)
@@ -476,14 +480,14 @@ def inventory(facts: Facts, teller: Teller) -> Iterator[Said]:
 def placements(facts: Facts, teller: Teller) -> Iterator[Said]:
     """Where the things are that are the only ones of their category, those in one place together."""
     leftmost_first = teller.chance(0.4)
-    teller.unsaid["near_border"] += sum(_place(thing) is None for _, thing in facts.singles)
+    teller.unsaid["near_border"] += sum(_place(thing, facts.frame) is None for _, thing in facts.singles)
     while True:
         unplaced = [each for each in facts.singles if not _is_placed(teller, each[1])]
         if leftmost_first:
             unplaced.sort(key=lambda each: each[1].x)
         by_place: dict[str, list[Single]] = {}
         for noun, thing in unplaced:
-            if (key := _place(thing)) is not None:
+            if (key := _place(thing, facts.frame)) is not None:
                 by_place.setdefault(key, []).append((noun, thing))
         if not by_place:
             return
@@ -597,6 +601,9 @@ def arrangement(facts: Facts, teller: Teller) -> Iterator[Said]:
         said = _arranged(kind, facts, teller)
         if said is None:
             chosen = _told_apart(kind)
+            if facts.frame == "radiograph":
+                # One to a side: "on the patient's left" twice would read like one place.
+                chosen = list({thing.across: thing for thing in reversed(chosen)}.values())
             said = _where(kind, chosen, facts, teller) if len(chosen) >= MOST_PLACES - 1 else None
             said = said or _spread(kind, facts, teller) or _where(kind, chosen, facts, teller)
         if said is not None:
@@ -731,6 +738,8 @@ def _ends(kind: Kind, facts: Facts, teller: Teller) -> Said | None:
         return None
     if not _is_up_or_down(first.place) or not _is_up_or_down(last.place) or not first.place or not last.place:
         # "The leftmost is on the left" would say little.
+        return None
+    if first.place == last.place:
         return None
     teller.story.shape = "several"
     return Said(
@@ -1003,6 +1012,7 @@ def surroundings(facts: Facts, teller: Teller) -> Iterator[Said]:
         for other in singles:
             if (
                 other is main
+                or facts.goes_without_saying(main[0], other[0])
                 or _is_placed(teller, other[1])
                 or _pair(main[1], other[1]) in teller.story.known
             ):
@@ -1020,7 +1030,8 @@ def relations(facts: Facts, teller: Teller) -> Iterator[Said]:
     for first, second in combinations(teller.shuffled(facts.singles[:MOST_RELATED]), 2):
         if told == 3:
             return
-        if _pair(first[1], second[1]) in teller.story.known:
+        is_told = _pair(first[1], second[1]) in teller.story.known
+        if is_told or facts.goes_without_saying(first[0], second[0]):
             continue
         if _is_known(teller, first[0]) and not _is_known(teller, second[0]):
             first, second = second, first
@@ -1029,7 +1040,10 @@ def relations(facts: Facts, teller: Teller) -> Iterator[Said]:
         if ways := _ways(first[1], second[1], facts, teller):
             told += 1
             yield _beside(second, first, *teller.pick(ways), facts, teller)
-        elif _are_close(first[1], second[1]) and _is_known(teller, first[0]):
+        elif (
+            # On a radiograph it may lie one behind the other.
+            facts.frame != "radiograph" and _are_close(first[1], second[1]) and _is_known(teller, first[0])
+        ):
             told += 1
             teller.story.shape = "subject"
             yield Said(

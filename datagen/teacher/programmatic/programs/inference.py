@@ -1241,9 +1241,6 @@ def theme(facts: Facts, voice: Voice) -> Iterator[Said]:
             if caption.phrase is not None:
                 argument.quote(caption)
         argument.locate(rests_on[0], rests_on)
-        suggests = voice.pick(chosen.suggests)
-        argument.rest_on(("knows", suggests.path))
-        argument.add(argument.know(suggests))
         asked, answers = voice.pick(chosen.questions)
         points = voice.shuffled(answers)
         points += [point for point in voice.shuffled(chosen.points) if point not in answers]
@@ -1251,6 +1248,10 @@ def theme(facts: Facts, voice: Voice) -> Iterator[Said]:
         for point in points[1:3]:
             if argument.is_short:
                 argument.say("point_too", clause=point)
+        # Last, as it is not what was asked for.
+        suggests = voice.pick(chosen.suggests)
+        argument.rest_on(("knows", suggests.path))
+        argument.add(argument.know(suggests))
         yield argument.said("question", chosen.path, chosen.path, asked=asked)
 
 

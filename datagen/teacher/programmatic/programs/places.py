@@ -95,7 +95,7 @@ def _aside(noun: Noun, thing: Thing, facts: Facts, voice: Voice, share: float = 
         if other is noun:
             continue
         way = facts.direction(thing, other_thing, axes[0]) or facts.direction(thing, other_thing, axes[1])
-        if way is not None and voice.chance(0.5):
+        if way is not None and not facts.goes_without_saying(noun, other) and voice.chance(0.5):
             words = relation_words(way, thing, other_thing, facts.frame, voice)
             text = voice.say("position.relation", it=_it(noun), be=noun.be, relation=words, other=other.the)
             fact: Fact = (_RELATION[way], thing.number, other_thing.number)
@@ -252,7 +252,8 @@ def _either_or(noun: Noun, thing: Thing, axis: Axis, side: Side, facts: Facts, v
     said: list[Fact] = [(axis, thing.number, side)]
     if place != side or side == "middle":
         said.append(("place", thing.number, place))
-    words = place_words(place, facts.frame, voice)
+    # It was asked for a side of the image.
+    words = place_words(place, facts.frame, voice, in_full=True)
     where = voice.say(f"position.{key}_{axis}", first=first, second=second)
     return Said(
         question=voice.say("position.either_question", the=noun.the, be=noun.be, where=where),
@@ -463,7 +464,8 @@ def _other_end(thing: Thing, where: Side, things: Sequence[Thing], facts: Facts,
     """What is furthest to the other side, or else in which part of the image the thing is."""
     there = OTHER_SIDE[where]
     other = _furthest(things, there, facts) if voice.chance(0.6) else None
-    if other is None or not (kind := _kind_of(other, facts)).can_point_at(other):
+    # "One of the ships is leftmost, while one of the ships is rightmost" would sound like the same one.
+    if other is None or not (kind := _kind_of(other, facts)).can_point_at(other) or thing in kind.things:
         # "Furthest to the right, on the right" says nothing more.
         return Aside() if thing.place == where else _in_its_place(thing, facts, voice)
     words = voice.say(f"extremes.{facts.frame}.{there}")

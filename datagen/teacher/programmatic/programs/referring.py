@@ -117,7 +117,7 @@ def _beside(facts: Facts, voice: Voice) -> Iterator[Said]:
         # From the other end, so that what is asked for is seldom what others are seen from.
         for noun, thing in singles[:-5:-1]:
             # Without people, who are the answer far too often.
-            if thing is base or noun.group == "people":
+            if thing is base or noun.group == "people" or facts.goes_without_saying(noun, base_noun):
                 continue
             axes: tuple[Axis, Axis] = ("across", "down") if voice.chance(0.5) else ("down", "across")
             way = facts.direction(thing, base, axes[0]) or facts.direction(thing, base, axes[1])

@@ -57,7 +57,9 @@ def related(facts: Facts, voice: Voice) -> Iterator[tuple[Single, Direction, Sin
 def _pairs(facts: Facts, voice: Voice) -> list[tuple[Single, Single]]:
     """Pairs of single things, half of those with a person left out where there are others."""
     singles = facts.singles[:MOST_SINGLES]
-    pairs = list(combinations(singles, 2))
+    pairs = [
+        pair for pair in combinations(singles, 2) if not facts.goes_without_saying(pair[0][0], pair[1][0])
+    ]
     if len(singles) < 3:
         return pairs
     return [pair for pair in pairs if pair[0][0].group != "people" or voice.chance(0.5)]
@@ -436,6 +438,8 @@ def overlap(facts: Facts, voice: Voice) -> Iterator[Said]:
     yes: list[tuple[Single, Single]] = []
     no: list[tuple[Single, Single]] = []
     for first, second in voice.shuffled(combinations(facts.singles[:MOST_SINGLES], 2)):
+        if facts.goes_without_saying(first[0], second[0]):
+            continue
         if shared(first[1], second[1]) >= OVERLAPPING * min(first[1].area, second[1].area):
             yes.append((first, second))
         elif is_disjoint(first[1], second[1]):
