@@ -21,7 +21,7 @@ from datagen.teacher.programmatic.words import capital, read_nouns
 from datagen.teacher.protocol import TeacherFailure
 from schemas.pack import ProgramsToml
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Raised with every change to the code that changes a reply."""
 
 

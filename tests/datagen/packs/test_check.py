@@ -254,7 +254,7 @@ def test_mistakes_in_nouns_are_told_each_with_its_line(tmp_path: Path) -> None:
     form = change(nouns, '[nodule]\nform = "count"', '[nodule]\nform = "cuont"') + 1
     key = change(nouns, 'words = "opacity"', 'wrods = "opacity"')
     assert told(check(str(folder))) == [
-        f"mine/nouns.toml:{key}: lung opacity.wrods: no such key; there are say, plural, form, words",
+        f"mine/nouns.toml:{key}: lung opacity.wrods: no such key; there are say, plural, form, words, the",
         f"mine/nouns.toml:{form}: nodule.form: must be one of count, mass, plural, unique, bare, got 'cuont'",
     ]
     line = append(nouns, "[broken")
