@@ -220,7 +220,8 @@ def test_a_bad_record_is_left_out_named_and_the_run_goes_on(
     if outcome == "excluded":
         mutated(captions, mutate)  # the same listing in both files
     out = tmp_path / "out"
-    assert datagen("run", "--captions", captions, "--instances", instances, "--out", out) == 0
+    files: list[str | Path] = ["--captions", captions, "--instances", instances]
+    assert datagen("run", *files, "--types", "conversation,detail", "--out", out) == 0
     manifest = manifest_of(out)
     assert manifest.reasons[outcome] == {reason: 1}
     assert next((r.outcome, r.reason) for r in rejections_of(out)) == (outcome, reason)
