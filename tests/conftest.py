@@ -1,5 +1,6 @@
 """Slow tests run only when asked for: `pytest --slow`, or `make test-all`."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -31,6 +32,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if "slow" in item.keywords]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if "slow" not in item.keywords]
+
+
+def pytest_collection_finish() -> None:
+    # Training collects garbage often: it need not walk each time through what is imported and stays.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

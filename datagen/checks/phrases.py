@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -90,7 +91,8 @@ def _compile(phrase: str) -> re.Pattern[str]:
         raise InputError(f"{phrase!r} is not a regular expression: {error}") from None
 
 
-def needles(pattern: re.Pattern[str]) -> list[tuple[str, ...]]:
+@functools.cache  # each type of a pack has checks of its own, and most of the lists are the same
+def needles(pattern: re.Pattern[str]) -> tuple[tuple[str, ...], ...]:
     """Groups of substrings, in lower case: any match must contain one of each group, the rarest first.
 
     Empty if none is certain. Read from the parsed expression. That parser is Python's own but not a
@@ -99,9 +101,9 @@ def needles(pattern: re.Pattern[str]) -> list[tuple[str, ...]]:
     try:
         from re import _parser  # type: ignore[attr-defined]
 
-        return _certain(_parser.parse(pattern.pattern, pattern.flags))
+        return tuple(_certain(_parser.parse(pattern.pattern, pattern.flags)))
     except (ImportError, AttributeError):
-        return []
+        return ()
 
 
 def _certain(parsed: Iterable[tuple[Any, Any]]) -> list[tuple[str, ...]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 from datagen.checks.english import ATTRIBUTE, CLOSED, DEFINITE, NUMBER, OTHER, QUANTIFIER, plain
 from datagen.checks.phrases import needles
+from datagen.inflection import engine
 from datagen.records import InputError
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -89,7 +90,7 @@ class BlindSpots:
         # has one of the substrings that any match of it must contain.
         self._by_word: dict[str, list[int]] = {}
         self._by_needle: dict[str, list[int]] = {}
-        self._groups: dict[int, list[tuple[str, ...]]] = {}
+        self._groups: dict[int, tuple[tuple[str, ...], ...]] = {}
         self._always: list[int] = []
 
     def add(self, topic: str, asks: Sequence[str], says: Sequence[str], place: str) -> None:
@@ -312,14 +313,13 @@ class Vocabulary:
             }
 
     def _index(self, not_objects: Sequence[str]) -> None:
-        engine = _inflect()
         phrases: dict[tuple[str, ...], tuple[Noun | None, bool]] = {}
         for noun in self._nouns.values():
             *head, last = noun.words.split()
             is_listed_in_plural = last in _PLURALS or (
                 last.endswith("s") and not last.endswith(_SINGULAR_ENDINGS) and last not in _SINGULARS
             )
-            plural = last if is_listed_in_plural else str(engine.plural_noun(last) or last)
+            plural = last if is_listed_in_plural else str(engine().plural_noun(last) or last)
             # "sheep" may be one or many
             for form, is_plural in ((plural, True), (last, is_listed_in_plural or plural == last)):
                 phrase = (*head, form)
@@ -405,14 +405,6 @@ class Vocabulary:
 _DOTS = "..."
 
 
-@cache
-def _inflect() -> Any:
-    # Slow to import, and only here.
-    import inflect
-
-    return inflect.engine()
-
-
 def phrase_of(category: str) -> str:
     """A category as words: strangers write `stop_sign`, `Stop-Sign` and `stop sign`.
 
@@ -426,7 +418,7 @@ def _singular(phrase: str) -> str:
     is_plural = last in _PLURALS or (last.endswith("s") and not last.endswith(_SINGULAR_ENDINGS))
     if not is_plural or last in _SINGULARS:
         return phrase
-    return " ".join([*head, str(_inflect().singular_noun(last) or last)])
+    return " ".join([*head, str(engine().singular_noun(last) or last)])
 
 
 # Plurals and singulars that do not look it.

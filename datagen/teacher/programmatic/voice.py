@@ -121,14 +121,21 @@ def read_phrasings(files: Mapping[str, str]) -> Phrasings:
 
 @lru_cache(maxsize=8)
 def _read(files: tuple[tuple[str, str], ...]) -> Phrasings:
-    tables = {path: _table(path, text) for path, text in files if path != _PARTS}
-    parts, names = _parts(dict(files).get(_PARTS, ""))
-    return {_NAMES: names} | {
-        f"{path.removeprefix(f'{FOLDER}/').removesuffix('.toml')}.{key}": _compiled(
-            f"{path}: {key}", wordings, parts
-        )
-        for path, table in tables.items()
-        for key, wordings in _leaves(table)
+    parts_text = dict(files).get(_PARTS, "")
+    phrasings = {_NAMES: _parts(parts_text)[1]}
+    for path, text in files:
+        if path != _PARTS:
+            phrasings |= _read_file(path, text, parts_text)
+    return phrasings
+
+
+@lru_cache(maxsize=128)  # a pack's copy of one file stands beside the shipped others
+def _read_file(path: str, text: str, parts_text: str) -> Phrasings:
+    parts, _ = _parts(parts_text)
+    prefix = path.removeprefix(f"{FOLDER}/").removesuffix(".toml")
+    return {
+        f"{prefix}.{key}": _compiled(f"{path}: {key}", wordings, parts)
+        for key, wordings in _leaves(_table(path, text))
     }
 
 
@@ -189,6 +196,8 @@ def check_phrasings(files: Mapping[str, str], reference: Mapping[str, str]) -> N
     for key, wordings in phrasings.items():
         if key not in known:
             raise InputError(f"{where(key)}: nothing uses it: check its spelling, or take it out")
+        if wordings is known[key]:  # of the same file
+            continue
         allowed = frozenset[str]().union(*map(slots_of, known[key]))
         for number, wording in enumerate(wordings, 1):
             if wrong := sorted(slots_of(wording) - allowed):

@@ -14,8 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
-import inflect
-
+from datagen.inflection import engine
 from datagen.records import InputError
 
 NounForm = Literal["count", "mass", "plural", "unique"]
@@ -25,8 +24,6 @@ NUMBER_WORDS = (
     *("seven", "eight", "nine", "ten", "eleven", "twelve"),
 )
 """In order, from none."""
-
-_engine = inflect.engine()
 
 
 def load_toml(name: str) -> dict[str, Any]:
@@ -118,7 +115,7 @@ def _with_plurals(words: Iterable[str]) -> frozenset[str]:
 def plural_of(singular: str) -> str:
     """The plural of an English noun in the singular; of a phrase, its last word's."""
     head, space, last = singular.rpartition(" ")
-    return f"{head}{space}{_engine.plural_noun(last)}"
+    return f"{head}{space}{engine().plural_noun(last)}"
 
 
 @lru_cache(maxsize=4096)
@@ -127,7 +124,7 @@ def _article(word: str) -> str:
     if first.isupper():
         # Spelt out, an SUV and a UAV, which go by the name of the first letter.
         return "an" if first[0] in "AEFHILMNORSX" else "a"
-    return _engine.a(word).split(" ", 1)[0]
+    return str(engine().a(word)).split(" ", 1)[0]
 
 
 def _read_categories() -> dict[str, Category]:
