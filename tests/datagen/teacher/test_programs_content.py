@@ -134,6 +134,13 @@ def test_a_color_is_told_where_captions_agree_and_denied_only_of_others_far_off(
     assert {each.brief for each in all_said("color", BUS)} == {"red"}
     differing = image((*BUS.captions, "A green bus on a street."), BUS.boxes)
     assert all_said("color", differing) == [] and all_said("color_check", differing) == []
+    cat = ("A white cat caught a bird outside on a patio.", "A cat eating a bird it has caught.")
+    in_passing = "Gray house cat devours a song bird on a door step"
+    boxes = (box("cat", 20, 20, 60, 60),)
+    assert {each.brief for each in all_said("color", image(cat, boxes))} == {"white"}
+    assert all_said("color", image((*cat, in_passing), boxes)) == []
+    of_others = image((*BUS.captions, "A green car beside a bus on a street."), BUS.boxes)
+    assert {each.brief for each in all_said("color", of_others)} == {"red"}
 
     checks = all_said("color_check", BUS)
     asked = {(each.brief, color) for each in checks for color in NAMED.findall(each.question)}

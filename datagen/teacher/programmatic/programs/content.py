@@ -100,6 +100,8 @@ _NEAR_COLORS = {
     "teal": "blue green turquoise",
     "turquoise": "blue green teal",
 }
+_MOST_BEFORE_NOUN = 4
+_ENDS_NOUN_PHRASE = frozenset("a an the his her its their this that in on of with by at near next to".split())
 _SHADES = frozenset("light dark bright pale".split())
 _ASKED_COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black", "white")
 _ASKED_COATS = ("black", "white", "brown", "gray")
@@ -549,10 +551,26 @@ def _colored(facts: Facts, voice: Voice) -> Iterator[tuple[Told, tuple[str, ...]
             # "is orange and white" might name the fruit.
             continue
         same = [other for other in facts.told if other.kind == "attribute" and other.head == told.head]
-        if any(other.words != told.words for other in same):
+        if any(other.words != told.words for other in same) or _is_called_otherwise(told, colors, facts):
             voice.unsaid["captions_differ"] += 1
         else:
             yield told, colors
+
+
+def _is_called_otherwise(told: Told, colors: tuple[str, ...], facts: Facts) -> bool:
+    """Whether a caption gives it another color in passing: "a gray house cat" beside "a white cat"."""
+    *_, last = told.head.split()
+    for caption in facts.captions:
+        for at, token in enumerate(caption.tokens):
+            if token != last:
+                continue
+            for before in reversed(caption.tokens[max(0, at - _MOST_BEFORE_NOUN) : at]):
+                if before in _ENDS_NOUN_PHRASE:
+                    break
+                color = "gray" if before == "grey" else before
+                if color in _NEAR_COLORS and color not in colors:
+                    return True
+    return False
 
 
 @program("conversation", "attribute", weight=2.0)
