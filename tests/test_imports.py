@@ -12,7 +12,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # Each may import what stands in earlier rows, and itself. Stage files do not import each other.
-BELOW_STAGES = {"datagen.records", "datagen.draw", "datagen.tokens", "datagen.pricing", "datagen.run_log"}
+BELOW_STAGES = {
+    "datagen.records",
+    "datagen.draw",
+    "datagen.inflection",
+    "datagen.tokens",
+    "datagen.pricing",
+    "datagen.run_log",
+}
 STAGES = {
     "datagen.annotations",
     "datagen.evaluation_images",
