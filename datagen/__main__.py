@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import inspect
 import json
@@ -26,6 +27,7 @@ from schemas import RunManifest
 EXIT_UNFINISHED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+_FAULTS_OF_PATHS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 app = typer.Typer(
     help="Image annotations in, checked LLaVA instruction data out.",
@@ -665,6 +667,12 @@ def main() -> None:
         app()
     except InputError as error:
         terminal.say_error(str(error))
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        # A path that may not be looked into shows wherever it is first looked at.
+        if error.filename is None or error.errno not in _FAULTS_OF_PATHS:
+            raise
+        terminal.say_error(f"{error.filename}: {error.strerror}; check the path and its permissions")
         sys.exit(EXIT_BAD_INPUT)
     except Interrupted:
         terminal.say_error("interrupted; every reply stored is kept: run the same command to continue")

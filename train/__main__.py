@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ from train.records import InputError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+_FAULTS_OF_PATHS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 app = typer.Typer(
     help="LLaVA JSON in, a trained LLaVA out.",
@@ -161,17 +163,26 @@ def main() -> None:
     """
     try:
         app()
-    except InputError as error:
-        problem = str(error)
-        from train.terminal import say_error
-
-        _leave(distributed.tell_once(lambda: say_error(problem), EXIT_BAD_INPUT))
     except KeyboardInterrupt:
         _leave(EXIT_INTERRUPTED)
-    except Exception:
+    except Exception as error:
+        problem = _of_the_users_making(error)
+        if problem is not None:
+            from train.terminal import say_error
+
+            _leave(distributed.tell_once(lambda: say_error(problem), EXIT_BAD_INPUT))
         if distributed.processes() == 1:
             raise
         _leave(distributed.tell_once(traceback.print_exc, 1))
+
+
+def _of_the_users_making(error: Exception) -> str | None:
+    if isinstance(error, InputError):
+        return str(error)
+    # A path that may not be looked into shows wherever it is first looked at.
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _FAULTS_OF_PATHS:
+        return f"{error.filename}: {error.strerror}; check the path and its permissions"
+    return None
 
 
 def _leave(status: int) -> NoReturn:

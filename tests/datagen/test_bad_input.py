@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.datagen.chat_server import ChatServer, error
 from tests.datagen.scenes import good_teacher, proxy_of, write_coco
 from tests.datagen.test_run import datagen, manifest_of, records_of, rejections_of
 
+CAPTIONS = Path("captions.json")
 Mutation = Callable[[dict[str, Any]], None]
 
 
@@ -169,11 +171,37 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path, capsys: pytest.
     assert "is a file" in refused(capsys, file, "run", "--captions", captions, "--instances", instances)
 
 
-def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    captions, _ = write_coco(tmp_path)
-    # Not even root can make a folder there.
-    assert datagen("run", "--captions", captions, "--out", "/proc/vitkit/out") == 2
-    assert "error: --out /proc/vitkit/out: cannot be made: " in capsys.readouterr().err
+# Root may look anywhere, so a name that is too long stands in for a folder that may not be looked into.
+TOO_LONG = Path("long" * 64)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "--captions", CAPTIONS, "--out", TOO_LONG / "out"),
+        ("run", "--captions", CAPTIONS, "--pack", TOO_LONG, "--out", "out"),
+        ("quote", "--captions", CAPTIONS, "--pack", TOO_LONG),
+        ("preview", "--captions", CAPTIONS, "--pack", TOO_LONG),
+        ("finish", TOO_LONG),
+        ("status", TOO_LONG),
+        ("cancel", TOO_LONG),
+        ("captions", "--captions", CAPTIONS, "--out", TOO_LONG / "out"),
+        ("pack", "check", TOO_LONG),
+        ("pack", "new", TOO_LONG, "--captions", CAPTIONS),
+        ("pack", "diff", TOO_LONG, "coco", "--captions", CAPTIONS),
+        ("audit", "--out", TOO_LONG, CAPTIONS),
+    ],
+)
+def test_a_path_that_cannot_be_looked_at_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_coco(tmp_path)
+    assert datagen(*command) == 2
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"error: \S*{TOO_LONG}\S*: File name too long; check the path and its permissions\n", said
+    )
 
 
 def test_a_pack_with_a_fault_is_said_before_the_annotations_are_read(

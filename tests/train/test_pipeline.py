@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from transformers import LlavaForConditionalGeneration
 
 from tests.train import factory
 from train import gates, pipeline
+from train.__main__ import main
 from train.config import RunConfig, StageConfig
 from train.records import InputError
 from train.stages import PartCount
@@ -462,6 +464,27 @@ def test_the_command_line_says_errors_in_one_line_and_exits_with_2(tmp_path: Pat
     assert (done.returncode, done.stdout) == (2, "")
     known = ", ".join(StageConfig.model_fields)
     assert done.stderr == f"error: finetune.lr=1: unknown key; known are {known}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run --recipe smoke --out {} --align-data x --data x",
+        "run --recipe {}.toml --out x",
+        "chat . --image {}",
+    ],
+)
+def test_a_path_that_cannot_be_looked_at_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    # Root may look anywhere, so a name that is too long stands in for a folder that may not be looked into.
+    name = "long" * 64
+    monkeypatch.setattr(sys, "argv", ["train", *command.format(name).split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = rf"error: {name}\S*: File name too long; check the path and its permissions\n"
+    assert re.fullmatch(said, capsys.readouterr().err)
 
 
 # Memory of a GPU, said by numbers in place of one
