@@ -363,13 +363,21 @@ def _prefixes(pack: Pack, findings: list[Finding]) -> Iterator[Prefix]:
 
 
 def _missed(categories: Sequence[str], files: Mapping[str, str], own: Mapping[str, str]) -> Iterator[Finding]:
-    """Categories of the annotations for which the vocabulary has no other word."""
+    """Categories of the annotations for which the vocabulary has no word, or takes one for another."""
     vocabulary = Vocabulary(files)
     file = "vocabulary.txt"
     line = line_with(own[file], "[names]") if file in own else 0
     lent = "" if file in own else f" (the pack has none of its own, so {DEFAULT_PACK}'s is used: copy it)"
+    phrases = {phrase_of(category) for category in categories}
     for category in categories:
         known = known_as(category, vocabulary)
+        for other in known.also if file in own else ():
+            if other in phrases:
+                told = (
+                    f"the category {category!r} is another name of {other!r} here, so that a count of one "
+                    "is taken for a count of the other: take it out of the line"
+                )
+                yield Finding(file, _line_of(own[file], other), told, is_warning=True)
         if known.is_thing or not known.phrase:
             continue
         near = f"; the nearest there is {known.nearest!r}" if known.nearest else ""
@@ -381,6 +389,12 @@ def _missed(categories: Sequence[str], files: Mapping[str, str], own: Mapping[st
             f"{kind}: add a line `{known.phrase}: other names | kinds`",
             is_warning=bool(known.kind_of) or file not in own,
         )
+
+
+def _line_of(text: str, thing: str) -> int:
+    """Of vocabulary.txt, the first that begins with the thing's name."""
+    lines = enumerate(text.split("\n"), 1)
+    return next((number for number, line in lines if line.lstrip().startswith(f"{thing}:")), 1)
 
 
 def _unspoken(categories: Sequence[str], own: Mapping[str, str]) -> Iterator[Finding]:

@@ -174,6 +174,16 @@ def test_a_vocabulary_that_misses_a_category_is_told_with_the_nearest_word(tmp_p
     assert summary(report)[-1].endswith("mine: 2 to mend, 1 warning; held against 8 categories")
 
 
+def test_a_category_that_stands_as_another_name_of_another_is_told(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    _, instances = write_coco(tmp_path / "coco")
+    line = change(folder / "vocabulary.txt", "\ncat: feline, kitty, ", "\ncat: dog, feline, kitty, ") + 1
+    assert told(check(str(folder), (), (instances,))) == [
+        f"mine/vocabulary.txt:{line}: warning: the category 'dog' is another name of 'cat' here, so that a "
+        "count of one is taken for a count of the other: take it out of the line"
+    ]
+
+
 def test_a_category_that_the_embedded_teacher_cannot_speak_of_is_told(tmp_path: Path) -> None:
     folder = mine(tmp_path)
     _, instances = write_coco(tmp_path / "coco")
