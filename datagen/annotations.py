@@ -968,7 +968,10 @@ def _not_json(source: _Source[Any], error: Exception) -> InputError:
         problem = f"breaks off at its end (byte {len(data):,}), as if cut off; copy or download it again"
     else:
         what = str(error).removeprefix("JSON is malformed: ")
-        problem = f"is not JSON ({what}); give a COCO {source.kind} file"
+        problem = (
+            f"is not JSON ({what}); give a COCO {source.kind} file: "
+            "`python -m datagen convert` makes one of other formats"
+        )
     return _unusable(source.path, problem)
 
 

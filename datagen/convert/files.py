@@ -103,11 +103,18 @@ def read_table(path: Path, names: Mapping[str, Sequence[str]], needs: Sequence[S
     """
     text = read_text(path)
     csv.field_size_limit(_LONGEST_FIELD)
-    first = text.partition("\n")[0]
+    first = text.partition("\n")[0].removesuffix("\r")
+    if "\r" in first:
+        raise InputError(f"{path}: line 1: has a carriage return within; save it with other line ends")
     for delimiter in _DELIMITERS:
         header = next(csv.reader([first], delimiter=delimiter), [])
         roles = find_columns(header, names)
         if any(all(role in roles for role in alternative) for alternative in needs):
+            columns = [_plain(header[at]) for at in roles.values()]
+            if twice := next(
+                (name for name in columns if sum(_plain(each) == name for each in header) > 1), None
+            ):
+                raise InputError(f"{path}: line 1: has two columns {twice!r}: rename or take out all but one")
             return Table(roles, len(header), _rows(path, text, delimiter, len(header), roles))
     wanted = " or ".join(", ".join(names[role][0] for role in alternative) for alternative in needs)
     raise NoColumns(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datagen.annotations import read_annotations
 from datagen.checks import Vocabulary, phrase_check
+from datagen.checks.vocabulary import phrase_of
 from datagen.config import sample_folder
 from datagen.judging import Judge
 from datagen.packs.findings import Finding, line_with, toml_line
@@ -43,7 +47,7 @@ from datagen.records import InputError, Turn, counted
 from datagen.teacher.programmatic import weights_of
 from datagen.teacher.programmatic.dialogues import FILE as DIALOGUES
 from datagen.teacher.programmatic.knowledge import FILE as KNOWLEDGE
-from datagen.teacher.programmatic.words import NOUNS
+from datagen.teacher.programmatic.words import NOUNS, noun_for
 from datagen.tokens import estimate_message_tokens, estimate_tokens
 from schemas import PackToml
 from schemas.pack import ProgramsToml
@@ -128,6 +132,7 @@ def check(name: str, captions: Sequence[Path] = (), instances: Sequence[Path] = 
             findings += _instructions(pack, own)
             prefixes = list(_prefixes(pack, findings))
             findings += _missed(categories, files, own)
+        findings += _unspoken(categories, own)
     findings = sorted({_as_named(each, folder) for each in findings})
     return PackReport(folder, findings, prefixes, len(categories))
 
@@ -358,13 +363,21 @@ def _prefixes(pack: Pack, findings: list[Finding]) -> Iterator[Prefix]:
 
 
 def _missed(categories: Sequence[str], files: Mapping[str, str], own: Mapping[str, str]) -> Iterator[Finding]:
-    """Categories of the annotations for which the vocabulary has no other word."""
+    """Categories of the annotations for which the vocabulary has no word, or takes one for another."""
     vocabulary = Vocabulary(files)
     file = "vocabulary.txt"
     line = line_with(own[file], "[names]") if file in own else 0
     lent = "" if file in own else f" (the pack has none of its own, so {DEFAULT_PACK}'s is used: copy it)"
+    phrases = {phrase_of(category) for category in categories}
     for category in categories:
         known = known_as(category, vocabulary)
+        for other in known.also if file in own else ():
+            if other in phrases:
+                told = (
+                    f"the category {category!r} is another name of {other!r} here, so that a count of one "
+                    "is taken for a count of the other: take it out of the line"
+                )
+                yield Finding(file, _line_of(own[file], other), told, is_warning=True)
         if known.is_thing or not known.phrase:
             continue
         near = f"; the nearest there is {known.nearest!r}" if known.nearest else ""
@@ -376,6 +389,47 @@ def _missed(categories: Sequence[str], files: Mapping[str, str], own: Mapping[st
             f"{kind}: add a line `{known.phrase}: other names | kinds`",
             is_warning=bool(known.kind_of) or file not in own,
         )
+
+
+def _line_of(text: str, thing: str) -> int:
+    """Of vocabulary.txt, the first that begins with the thing's name."""
+    lines = enumerate(text.split("\n"), 1)
+    return next((number for number, line in lines if line.lstrip().startswith(f"{thing}:")), 1)
+
+
+def _unspoken(categories: Sequence[str], own: Mapping[str, str]) -> Iterator[Finding]:
+    """Categories that the embedded teacher cannot speak of, and tables for them that it does not find."""
+    for file, path in ((NOUNS, ()), (KNOWLEDGE, ("things",))):
+        tables = _tables(own.get(file, ""), path) or ()
+        for category in categories:
+            near = [name for name in tables if phrase_of(name) == phrase_of(category)]
+            for name in near if category not in near else ():
+                told = f"the annotations write {category!r}, so that {name!r} is not read: rename the table"
+                line = toml_line(own[file], (*path, name))
+                yield Finding(file, line, told, is_warning=True)
+    nouns = _tables(own.get(NOUNS, ""))
+    # A file that cannot be read may have the word; that is told elsewhere.
+    for category in categories if nouns is not None else ():
+        if category not in (nouns or ()) and noun_for(category) is None:
+            table = f"[{json.dumps(category, ensure_ascii=False)}]"
+            told = (
+                f"the embedded teacher has no word for {category!r} and passes over its boxes: "
+                f'add a table {table} with say = "…"'
+            )
+            yield Finding(NOUNS, int(NOUNS in own), told, is_warning=True)
+
+
+def _tables(text: str, path: Sequence[str] = ()) -> Collection[str] | None:
+    """The names of the tables there; None where the text is no TOML."""
+    try:
+        tables: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+    for key in path:
+        tables = tables.get(key)
+        if not isinstance(tables, dict):
+            return ()
+    return tuple(tables)
 
 
 def summary(report: PackReport) -> list[str]:

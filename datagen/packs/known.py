@@ -25,6 +25,8 @@ class Known(NamedTuple):
 
     is_alias: bool = False
     """Whether it is another name of the thing, which may be something else in this domain."""
+    also: tuple[str, ...] = ()
+    """Further things that it is another name of."""
 
     @property
     def is_thing(self) -> bool:
@@ -39,7 +41,8 @@ def known_as(category: str, vocabulary: Vocabulary) -> Known:
     noun = found[1] if found is not None and found[0] == len(words) else None
     if noun is not None and noun.names:
         own = noun.words if noun.words in noun.names else sorted(noun.names)[0]
-        return Known(category, phrase, own, None, None, is_alias=own != noun.words)
+        also = tuple(sorted(noun.names - {own}))
+        return Known(category, phrase, own, None, None, is_alias=own != noun.words, also=also)
     if noun is not None and noun.kind_of:
         return Known(category, phrase, None, sorted(noun.kind_of)[0], None)
     # A cargo drone is a drone, as a rule; otherwise only what may be the same word spelt otherwise.

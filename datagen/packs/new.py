@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -339,11 +340,13 @@ def summary(made: NewPack, source: str, options: Mapping[str, Sequence[Path]]) -
         if aliases:
             told += f"; to look at: {', '.join(aliases[:8])}{', …' if len(aliases) > 8 else ''}"
         lines.append(told)
-    given = "".join(f" --{name} {path}" for name, paths in options.items() for path in paths)
+    given = "".join(
+        f" --{name} {shlex.quote(str(path))}" for name, paths in options.items() for path in paths
+    )
     return [
         *lines,
         f"{made.placeholders:,} places wait for you to write ({PLACEHOLDER}); "
         f"{folder / CHECKLIST} goes through them",
         "",
-        f"Next: python -m datagen pack check {folder}{'' if made.has_sample else given}",
+        f"Next: python -m datagen pack check {shlex.quote(str(folder))}{'' if made.has_sample else given}",
     ]

@@ -21,7 +21,10 @@ _ASKS = re.compile(
 )
 _MENDS = {
     "contradicted": "change the reply or the proxy, so that they agree",
-    "unsupported": "leave it out, or let a caption of the proxy say it",
+    "unsupported": (
+        "leave it out, or let a caption of the proxy say it; "
+        "what every image has may stand under [scenery] of vocabulary.txt"
+    ),
     "leak": "say it as somebody who sees the image",
     "refusal": "answer, or take the turn out",
     "blind_spot": "ask something else, or let a caption of the proxy tell",

@@ -1013,8 +1013,16 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
         "breaks off at its end (byte 80), as if cut off; copy or download it again",
     ),
     "white space": (b" \n ", "breaks off at its end (byte 3), as if cut off; copy or download it again"),
-    "not JSON": (b"id,caption\n1,x", "is not JSON (invalid character (byte 0)); give a COCO instances file"),
-    "JSON Lines": (b"{}\n{}", "is not JSON (trailing characters (byte 4)); give a COCO instances file"),
+    "not JSON": (
+        b"id,caption\n1,x",
+        "is not JSON (invalid character (byte 0)); give a COCO instances file: "
+        "`python -m datagen convert` makes one of other formats",
+    ),
+    "JSON Lines": (
+        b"{}\n{}",
+        "is not JSON (trailing characters (byte 4)); give a COCO instances file: "
+        "`python -m datagen convert` makes one of other formats",
+    ),
     "compressed": (b"\x1f\x8b\x08\x00", "is compressed; unpack it first"),
     "another encoding": (
         GOOD.replace("dog", "h\xfcnd").encode("latin-1"),

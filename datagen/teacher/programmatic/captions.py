@@ -27,7 +27,8 @@ LONGEST_CAPTION = 300
 """Characters; longer ones are not repeated."""
 
 _TOKEN = re.compile(r"[a-z]+|\d+")
-_ENGLISH_LETTERS = re.compile(r"[A-Za-z0-9 ,.'’\"“”;:&()%$#!-]+")
+# With dashes, and with the signs of measures, as in "4.7 kΩ ± 5 % at 25 °C".
+_ENGLISH_LETTERS = re.compile(r"[A-Za-z0-9 ,.'’\"“”;:&()%$#!/?+=<>–—…°±×≈≤≥²³µμΩ\u2126-]+")
 # What would be a separator or a token, and typing slips.
 _UNUSABLE_MARKS = re.compile(r"===|https?:|www\.|[a-z][.;,:][a-z]|\.\.|,,|[?!][^ ]|[][{}<>|=*_\\^~@+`]")
 # What says that there is no image.
@@ -73,9 +74,14 @@ def looks_english(tokens: list[str], text: str) -> bool:
     if not text.isascii() and not _ENGLISH_LETTERS.fullmatch(text):
         return False
     if _OTHER.isdisjoint(tokens):
-        return not _ANY_ENGLISH.isdisjoint(tokens)
+        # "OK", "2x R, 4x C": without a word there is no other language either.
+        return not _ANY_ENGLISH.isdisjoint(tokens) or not any(_is_word(token) for token in tokens)
     other = sum(token in _OTHER for token in tokens)
     return other < 2 and sum(token in _ENGLISH for token in tokens) > other
+
+
+def _is_word(token: str) -> bool:
+    return len(token) > 2 and not token.isdigit()
 
 
 def cleaned(caption: str, tokens: list[str]) -> str | None:
@@ -110,7 +116,7 @@ def cleaned(caption: str, tokens: list[str]) -> str | None:
     is_long_enough = len(words) > 2 if text.isascii() else len(text) > 7
     if not is_long_enough or not text or _is_in_capitals(text):
         return None
-    if text[-1] not in "。．।۔.":
+    if text[-1] not in "。．।۔.…":
         text += "."
     # A caption of several sentences is fine; one whose pieces are not sentences is not.
     if any(piece[:1].islower() for piece in text.split(". ")[1:]):

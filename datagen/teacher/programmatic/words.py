@@ -115,6 +115,9 @@ def _with_plurals(words: Iterable[str]) -> frozenset[str]:
 def plural_of(singular: str) -> str:
     """The plural of an English noun in the singular; of a phrase, its last word's."""
     head, space, last = singular.rpartition(" ")
+    if last.isupper() and len(last) > 1:
+        # An IC, two ICs.
+        return f"{singular}s"
     return f"{head}{space}{engine().plural_noun(last)}"
 
 

@@ -96,6 +96,16 @@ c.jpg,,10,20,60,80
         ("captions", "file,caption\nb.jpg,dog\n", "nothing can be used: image_not_found 1 (the first, "),
         ("captions", "file,caption\n", "nothing can be used: the export has no objects and no text"),
         ("captions", "", "is empty; export it again"),
+        (
+            "captions",
+            "file,caption\ra.jpg,a dog\r",
+            "line 1: has a carriage return within; save it with other line ends",
+        ),
+        (
+            "captions",
+            "file,caption,Caption\na.jpg,a dog,a cat\n",
+            "line 1: has two columns 'caption': rename or take out all but one",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(

@@ -174,6 +174,41 @@ def test_a_vocabulary_that_misses_a_category_is_told_with_the_nearest_word(tmp_p
     assert summary(report)[-1].endswith("mine: 2 to mend, 1 warning; held against 8 categories")
 
 
+def test_a_category_that_stands_as_another_name_of_another_is_told(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    _, instances = write_coco(tmp_path / "coco")
+    line = change(folder / "vocabulary.txt", "\ncat: feline, kitty, ", "\ncat: dog, feline, kitty, ") + 1
+    assert told(check(str(folder), (), (instances,))) == [
+        f"mine/vocabulary.txt:{line}: warning: the category 'dog' is another name of 'cat' here, so that a "
+        "count of one is taken for a count of the other: take it out of the line"
+    ]
+
+
+def test_a_category_that_the_embedded_teacher_cannot_speak_of_is_told(tmp_path: Path) -> None:
+    folder = mine(tmp_path)
+    _, instances = write_coco(tmp_path / "coco")
+    text = instances.read_text().replace('"dog"', '"IC"').replace('"cat"', '"Missing_part"')
+    instances.write_text(text)
+    words, knowledge = folder / "vocabulary.txt", folder / "knowledge.toml"
+    change(words, "\n[names]\n", "\n[names]\nic: |\nmissing part: |\n")
+    line = append(knowledge, '[things."missing part"]\nuses = ["nothing"]') - 1
+    report = check(str(folder), (), (instances,))
+    assert told(report) == [
+        f"mine/knowledge.toml:{line}: warning: the annotations write 'Missing_part', so that 'missing part' "
+        "is not read: rename the table",
+        "mine/nouns.toml: warning: the embedded teacher has no word for 'IC' and passes over its boxes: "
+        'add a table ["IC"] with say = "…"',
+    ]
+    (folder / "nouns.toml").write_text('[ic]\nsay = "IC"\n')
+    assert told(check(str(folder), (), (instances,)), of="nouns") == [
+        "mine/nouns.toml:1: warning: the annotations write 'IC', so that 'ic' is not read: rename the table",
+        "mine/nouns.toml:1: warning: the embedded teacher has no word for 'IC' and passes over its boxes: "
+        'add a table ["IC"] with say = "…"',
+    ]
+    (folder / "nouns.toml").write_text('[IC]\nsay = "IC"\n')
+    assert told(check(str(folder), (), (instances,)), of="nouns") == []
+
+
 def test_a_pack_without_types_is_still_read_as_far_as_it_goes(tmp_path: Path) -> None:
     folder = mine(tmp_path)
     (folder / "pack.toml").write_text('name = "mine"\n[types.detail\n')

@@ -92,7 +92,11 @@ def test_categories_with_marks_of_the_vocabulary_are_written_without_them_and_on
         "screw m3: |", "odd: |", "hash small: |", "bolt: |"
     ]  # fmt: skip
     report = check(str(tmp_path / "belt"), [data / "captions.json"], [data / "instances.json"])
-    assert [each.what for each in report.findings if not each.what.startswith("to be written: ")] == []
+    assert [
+        each.what
+        for each in report.findings
+        if each.file == "vocabulary.txt" and not each.what.startswith("to be written: ")
+    ] == []
     run = ("run", "--captions", data / "captions.json", "--instances", data / "instances.json")
     assert datagen(*run, "--pack", tmp_path / "belt", "--out", tmp_path / "out") == 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from datagen.records import Box
-from datagen.teacher.programmatic.captions import cleaned, sentence_from, tokens_of
+from datagen.teacher.programmatic.captions import cleaned, looks_english, sentence_from, tokens_of
 from datagen.teacher.programmatic.facts import facts_of
 from datagen.teacher.programmatic.words import CATEGORIES
 from tests.datagen.teacher.test_programmatic import box, image
@@ -41,6 +41,31 @@ def test_a_caption_with_a_slip_in_capitals_or_with_a_coarse_word_is_not_repeated
 )
 def test_what_looks_like_a_slip_is_repeated(caption: str) -> None:
     assert cleaned(caption, tokens_of(caption)) == caption
+
+
+def test_three_dots_end_a_sentence() -> None:
+    caption = "Beside the IC, 4.7 kΩ ±5 %, at 25 °C…"
+    assert cleaned(caption, tokens_of(caption)) == caption
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "Scratch — approx. 3 µm, 4.7 kΩ ±5 %, at 25 °C…",
+        "NOK - one scratch (see R5)",
+        "R22 missing",
+        "OK",
+        "No defects.",
+        "2x R, 4x C",
+    ],
+)
+def test_units_dashes_and_short_notes_are_no_other_language(caption: str) -> None:
+    assert looks_english(tokens_of(caption), caption)
+
+
+@pytest.mark.parametrize("caption", ["Zwei Hunde", "Κόκκινο R5", "一只狗", "chien noir", "Ω µ или"])
+def test_words_that_are_not_english_are_another_language(caption: str) -> None:
+    assert not looks_english(tokens_of(caption), caption)
 
 
 def test_no_word_in_capitals_loses_its_first() -> None:

@@ -54,6 +54,11 @@ def test_a_noun_is_spoken_as_its_form_says() -> None:
     assert read_nouns({}) == {}
 
 
+def test_a_name_in_capitals_keeps_them_and_takes_a_small_s() -> None:
+    (noun,) = read_nouns({"nouns.toml": '[IC]\nsay = "IC"'}).values()
+    assert (noun.one, noun.many) == ("an IC", "ICs")
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
