@@ -362,7 +362,11 @@ def read_record(checkpoint: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); not a checkpoint of ours?") from None
+        if not checkpoint.exists():
+            raise InputError(f"{checkpoint}: no such folder; name a checkpoint-N of a run") from None
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); not a checkpoint-N of a run of ours?"
+        ) from None
     except ValidationError as error:
         problem = error.errors()[0]
         raise InputError(f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None

@@ -345,7 +345,7 @@ class WeightedSampler(torch.utils.data.Sampler[int]):
 def _rows(path: Path) -> Iterator[object]:
     """A file's records, decoded one at a time; an Unfit in the place of one that is not UTF-8."""
     data = _contents(path)
-    lines = path.suffix == ".jsonl"
+    lines = path.suffix.lower() == ".jsonl"
     try:
         raws: Sequence[msgspec.Raw] = _decode_lines(data) if lines else _decode_list(data)
     except msgspec.ValidationError:
@@ -418,14 +418,17 @@ def _read(row: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if isinstance(row, Unfit):
         raise row
     if not isinstance(row, dict):
-        raise Unfit("not_an_object", f"is {_kind(row)}, not an object with conversations")
+        kind = "null" if row is None else _kind(row)
+        raise Unfit("not_an_object", f"is {kind}, not an object with conversations")
     images = _images_of(row.get("image"))
     turns = _turns_of(row.get("conversations"))
     if any(IMAGE_TOKEN in answer for answer in turns[1::2]):
         raise Unfit("image_in_answer", f"an answer holds {IMAGE_TOKEN}")
     marks = sum(question.count(IMAGE_TOKEN) for question in turns[::2])
     if marks != len(images):
-        raise Unfit("image_count", f"has {IMAGE_TOKEN} {marks} times and {len(images)} images")
+        times = "once" if marks == 1 else f"{marks} times"
+        named = "1 image" if len(images) == 1 else f"{len(images)} images"
+        raise Unfit("image_count", f"has {IMAGE_TOKEN} {times} and names {named}")
     return images, turns
 
 
@@ -450,6 +453,8 @@ def _turns_of(conversations: object) -> tuple[str, ...]:
         if not isinstance(message, dict):
             raise Unfit("bad_turn", f"turn {number} is {_kind(message)}, not an object with from and value")
         speaker, value = message.get("from"), message.get("value")
+        if speaker is None:
+            raise Unfit("wrong_roles", f"turn {number} has no from, which says human or gpt")
         if not isinstance(speaker, str) or speaker not in ROLES:
             raise Unfit("wrong_roles", f"turn {number} is from {ascii(speaker)[:40]}, not human or gpt")
         expected = _SPEAKERS[number % 2]

@@ -84,7 +84,9 @@ class ImageStore:
 
     def _bytes_of(self, name: str) -> BinaryIO:
         path = posixpath.normpath(name)
-        if posixpath.isabs(path) or path == ".." or path.startswith("../"):
+        if posixpath.isabs(path):
+            raise Unfit("unsafe_path", f"{name}: is absolute; name it as it stands in the image folder")
+        if path == ".." or path.startswith("../"):
             raise Unfit("unsafe_path", f"{name}: leads out of the image folder")
         if path in self._ambiguous:
             raise Unfit("ambiguous_image", f"{name}: {self._ambiguous[path]}, and either may be meant")

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def quiet() -> None:
     """Keep other libraries' bars and remarks off the terminal: call it before models are loaded."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    # Recipes have workers for machines with GPUs; a plan is often made on a laptop with fewer cores.
+    warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
     if not torch.cuda.is_available():
         # DeepSpeed, which accelerate imports where it is installed, remarks on having to choose.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")

@@ -199,6 +199,10 @@ def _train_stages(
         return {name: read_samples(source.files, name) for name, source in sources.items()}
 
     samples = distributed.in_all(read)
+    for name, (kept, left_out) in samples.items():
+        if not kept:  # said here: a tiny model is made of the samples' text, and would miss it first
+            distributed.from_main(functools.partial(start_left_out, out / LEFT_OUT, name, left_out))
+            check_share(left_out, len(left_out), 1.0, name)
     texts = [item for kept, _ in samples.values() for item in kept]
     config = distributed.from_main(lambda: _base(recipe, out, texts))
     # Both stages' data before either trains: what is wrong with the second shows now, not in a day.
@@ -234,19 +238,20 @@ def plan(
         raise InputError("--tokens-per-second and --measured both give the rate: give one of them")
     recipe = load_recipe(config.recipe, config.overrides)
     sources = {name: _source(config, recipe, name) for name, _ in recipe.stages()}
+    for name, stage in recipe.stages():
+        check_deepspeed(stage, name)
     plans: list[StagePlan] = []
     with tempfile.TemporaryDirectory(prefix="vitkit-plan-") as folder:
         samples = {name: read_samples(source.files, name) for name, source in sources.items()}
+        for name, (kept, left_out) in samples.items():
+            if not kept:
+                raise _none_usable(name, left_out)
         model_config = _base(recipe, Path(folder), [item for kept, _ in samples.values() for item in kept])
         for name, stage in recipe.stages():
             work = _prepare(name, stage, sources[name], *samples[name], model_config, recipe, StopRequest())
             prepared = work.data.prepared
             if not prepared:
-                first = work.left_out[0]
-                raise InputError(
-                    f"{name}: none of {len(work.left_out):,} samples can be used, the first because "
-                    f"{first.file}[{first.record}] {first.id}: {first.reason} ({first.detail})"
-                )
+                raise _none_usable(name, work.left_out)
             rate = Rate(tokens_per_second, "given") if tokens_per_second is not None else None
             plans.append(
                 plan_stage(
@@ -265,6 +270,14 @@ def plan(
             )
     terminal.say_plan(config.recipe, recipe, plans)
     return plans
+
+
+def _none_usable(name: StageName, left_out: Sequence[LeftOut]) -> InputError:
+    first = left_out[0]
+    return InputError(
+        f"{name}: none of {len(left_out):,} samples can be used, the first because "
+        f"{first.file}[{first.record}] {first.id}: {first.reason} ({first.detail})"
+    )
 
 
 def export_checkpoint(checkpoint: Path, out: Path) -> None:
@@ -403,7 +416,9 @@ def _keep_left_out(work: Work, out: Path, recipe: Recipe) -> None:
     """Write and say what was left out of a stage; raises InputError where it is too much."""
     prepared, left_out = work.data.prepared, work.left_out
     start_left_out(out / LEFT_OUT, work.name, left_out)
-    terminal.say_data(work.name, len(prepared), sum(item.dropped_turns for item in prepared), left_out)
+    text_alone = sum(not item.n_images for item in prepared)
+    dropped_turns = sum(item.dropped_turns for item in prepared)
+    terminal.say_data(work.name, len(prepared), text_alone, dropped_turns, left_out)
     check_share(left_out, len(prepared) + len(left_out), work.stage.max_left_out, work.name)
     WeightedSampler(prepared, work.source.files, recipe.seed)  # refuses weights that leave nothing
 

@@ -33,6 +33,9 @@ from train.stages import PartCount
 _out = Console(highlight=False, soft_wrap=True, emoji=False, quiet=not is_main())
 _err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
+_TEXT_ALONE = "text alone (a record names its image by the key image)"
+"""Said where no sample has an image: where the key is another (images, image_path), nothing else shows it."""
+
 
 def say_error(text: str) -> None:
     _err.print(f"[bold red]error:[/] {escape(text)}")
@@ -61,9 +64,13 @@ def reading(stage: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def say_data(stage: str, used: int, dropped_turns: int, left_out: Sequence[LeftOut]) -> None:
-    """`used` samples train; `dropped_turns` were cut from the ends of long ones."""
+def say_data(stage: str, used: int, text_alone: int, dropped_turns: int, left_out: Sequence[LeftOut]) -> None:
+    """`used` samples train, `text_alone` of them without an image; `dropped_turns` were cut."""
     text = f"{stage}: {used:,} samples"
+    if text_alone == used > 0:
+        text += f", all of them {_TEXT_ALONE}"
+    elif text_alone:
+        text += f", {text_alone:,} of them text alone"
     if dropped_turns:
         text += f", {dropped_turns:,} turns cut from long ones"
     if left_out:
@@ -202,7 +209,7 @@ def _data_lines(plan: StagePlan) -> list[str]:
     lines += [
         _row("", f"median {median:,}, mean {mean:,.1f}, longest {max(data.lengths):,}"),
         _row("", f"{data.positions:,} an epoch, {plan.compute.positions:,.0f} in the stage"),
-        _row("images", f"{data.images:,} an epoch, {_images_take(data, stage)}"),
+        _row("images", _images_take(data, stage)),
         _row("answers", f"{data.supervised_share:.1%} of positions are supervised"),
         _row("rows", _rows_are(plan)),
     ]
@@ -220,8 +227,11 @@ def _first_of(left_out: Sequence[LeftOut], most: int = 3) -> list[str]:
 
 
 def _images_take(data: DataPlan, stage: StageConfig) -> str:
+    if not data.images:
+        return f"none: all samples are {_TEXT_ALONE}"
     return (
-        f"{data.features:,} positions each: {data.visual_share:.1%} of all positions, "
+        f"{data.images:,} an epoch, {data.features:,} positions each: "
+        f"{data.visual_share:.1%} of all positions, "
         f"{data.features / stage.max_length:.1%} of the context of {stage.max_length:,}"
     )
 

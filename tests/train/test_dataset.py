@@ -172,8 +172,9 @@ def test_several_files_are_read_in_order(tmp_path: Path) -> None:
     ]
 
 
-def test_json_lines_are_read_from_jsonl(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
+@pytest.mark.parametrize("name", ["a.jsonl", "A.JSONL"])
+def test_json_lines_are_read_from_jsonl(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     path.write_text("\n".join(json.dumps(row("Q", "A", id=n)) for n in range(3)) + "\n\n")
     assert [sample.id for sample in read(path)[0]] == ["0", "1", "2"]
     path.write_text(json.dumps(row("Q", "A")) + '\n{"id": }\n')
@@ -186,7 +187,7 @@ def test_json_lines_are_read_from_jsonl(tmp_path: Path) -> None:
 
 DEFECTS: list[tuple[object, str, str]] = [
     ("text", "not_an_object", "is a string, not an object with conversations"),
-    (None, "not_an_object", "is missing, not an object with conversations"),
+    (None, "not_an_object", "is null, not an object with conversations"),
     ({"id": "r"}, "no_turns", "conversations is missing, not a list of turns"),
     ({"id": "r", "conversations": []}, "no_turns", "conversations is empty, not a list of turns"),
     ({"id": "r", "conversations": "Q"}, "no_turns", "conversations is a string, not a list of turns"),
@@ -214,7 +215,7 @@ DEFECTS: list[tuple[object, str, str]] = [
     (
         {"id": "r", "conversations": [{"role": "user", "content": "Q"}]},
         "wrong_roles",
-        "turn 0 is from None, not human or gpt",
+        "turn 0 has no from, which says human or gpt",
     ),
     (
         {"id": "r", "conversations": [{"from": ["human"], "value": "Q"}]},
@@ -228,16 +229,20 @@ DEFECTS: list[tuple[object, str, str]] = [
     (row("Q", "a\0b", id="r"), "bad_character", "turn 1 holds a NUL or half a surrogate pair"),
     (row("Q", "a\ud83d", id="r"), "bad_character", "turn 1 holds a NUL or half a surrogate pair"),
     (row("<image>\nQ", "an <image>", id="r", image="a"), "image_in_answer", "an answer holds <image>"),
-    (row("<image>\nQ", "A", id="r"), "image_count", "has <image> 1 times and 0 images"),
-    (row("<image>\nQ", "A", id="r", image=None), "image_count", "has <image> 1 times and 0 images"),
-    (row("Q", "A", id="r", image="a"), "image_count", "has <image> 0 times and 1 images"),
-    (row("<image><image>\nQ", "A", id="r", image="a"), "image_count", "has <image> 2 times and 1 images"),
+    (row("<image>\nQ", "A", id="r"), "image_count", "has <image> once and names 0 images"),
+    (row("<image>\nQ", "A", id="r", image=None), "image_count", "has <image> once and names 0 images"),
+    (row("Q", "A", id="r", image="a"), "image_count", "has <image> 0 times and names 1 image"),
+    (
+        row("<image><image>\nQ", "A", id="r", image="a"),
+        "image_count",
+        "has <image> 2 times and names 1 image",
+    ),
     (
         row("<image>", "A", "<image>", "B", id="r", image="a"),
         "image_count",
-        "has <image> 2 times and 1 images",
+        "has <image> 2 times and names 1 image",
     ),
-    (row("<image>\nQ", "A", id="r", image=["a", "b"]), "image_count", "has <image> 1 times and 2 images"),
+    (row("<image>\nQ", "A", id="r", image=["a", "b"]), "image_count", "has <image> once and names 2 images"),
     (
         row("<image>\nQ", "A", id="r", image=""),
         "bad_image",

@@ -651,8 +651,11 @@ def test_files_are_readable_as_the_umask_says(tmp_path: Path, umask: int, mode: 
 
 
 def test_no_checkpoint_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a checkpoint of ours"):
+    with pytest.raises(InputError, match="nowhere: no such folder; name a checkpoint-N of a run"):
         export(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(InputError, match="not a checkpoint-N of a run of ours"):
+        export(tmp_path / "run", tmp_path / "out")
     assert _nothing_left(tmp_path / "out")
 
 

@@ -317,6 +317,8 @@ def test_as_many_processes_are_launched_as_there_are_gpus(monkeypatch: pytest.Mo
             ["--nodes", "0"],
             "--nodes 0: give how many there are, or a hostfile",
         ),
+        (["--nodes", " 2 "], "--master-addr (MASTER_ADDR of make) is missing: name the node with rank 0"),
+        (["--nodes", ""], "--nodes is empty: give how many there are, or a hostfile"),
         (
             ["--nodes", "gone.txt"],
             "--nodes gone.txt: cannot be read (No such file or directory); give a number, or a hostfile",

@@ -20,7 +20,7 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from tests.train import factory
-from train import gates, pipeline
+from train import gates, pipeline, terminal
 from train.__main__ import main
 from train.config import RunConfig, StageConfig
 from train.records import InputError
@@ -227,8 +227,8 @@ def test_what_is_left_out_is_counted_named_and_written_down(
     world.data = world.write("answers.json", [*ANSWERS, *bad])
     assert world.run("finetune.max_left_out=0.5")
     assert (
-        "finetune: 4 samples; 3 left out (image_count 1, image_in_answer 1, missing_image 1)\n"
-        in capsys.readouterr().out
+        "finetune: 4 samples, 1 of them text alone; 3 left out "
+        "(image_count 1, image_in_answer 1, missing_image 1)\n" in capsys.readouterr().out
     )
     lines = [json.loads(line) for line in (world.out / "left_out.jsonl").read_text().splitlines()]
     assert [(line["stage"], line["record"], line["id"], line["reason"]) for line in lines] == [
@@ -346,6 +346,36 @@ def test_malformed_json_is_refused(world: World) -> None:
 def test_an_empty_set_is_refused(world: World) -> None:
     world.data = world.write("answers.json", "[]")
     assert world.refusal() == f"{world.data}: holds no records; give LLaVA JSON, a list of conversations"
+
+
+def test_data_of_which_no_record_is_one_is_refused_with_the_reason_whatever_the_model(world: World) -> None:
+    world.data = world.write("answers.json", [record("odd", "<image>\nWhat?"), None])
+    tiny = ["model.language_model=tiny", "model.vision_tower=tiny"]
+    assert (
+        world.refusal(*tiny)
+        == world.refusal()
+        == (
+            "finetune: none of 2 samples can be used (wrong_roles 1, not_an_object 1): "
+            f"{world.data}[0] odd: wrong_roles (the last turn is human's, and no answer follows); "
+            f"{world.data}[1] answers[1]: not_an_object (is null, not an object with conversations); "
+            "left_out.jsonl names all"
+        )
+    )
+    assert len((world.out / "left_out.jsonl").read_text().splitlines()) == 2
+
+
+def test_text_alone_is_said(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    text = {
+        "id": "t",
+        "images": ["wide.png"],
+        "conversations": record("t", "What?", "This.")["conversations"],
+    }
+    world.data = world.write("text.json", [text] * 4)
+    assert world.run("align=", "finetune.max_steps=1")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "finetune: 4 samples, all of them text alone (a record names its image by the key image)" in said
+    terminal.say_data("finetune", 5, 2, 0, [])
+    assert capsys.readouterr().out == "finetune: 5 samples, 2 of them text alone\n"
 
 
 def test_a_missing_image_folder_is_refused(world: World) -> None:

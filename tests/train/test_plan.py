@@ -551,6 +551,20 @@ def test_a_log_without_rates_is_refused(world: World) -> None:
     assert "is not a run's log" in world.refusal(measured=world.folder)
 
 
+def test_a_plan_says_that_no_sample_has_an_image(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "This."}]
+    (world.folder / "text.json").write_text(json.dumps([{"images": ["a.png"], "conversations": turns}] * 2))
+    world.plan("align=", data=(str(world.folder / "text.json"),))
+    said = "  images     none: all samples are text alone (a record names its image by the key image)\n"
+    assert said in capsys.readouterr().out
+
+
+def test_a_deepspeed_that_is_not_there_is_refused(world: World) -> None:
+    assert world.refusal("finetune.deepspeed=zero4").startswith(
+        "finetune.deepspeed=zero4: no such configuration; there are zero2, "
+    )
+
+
 def test_data_of_which_nothing_can_be_used_is_refused(world: World) -> None:
     (world.folder / "captions.json").write_text(json.dumps(CAPTIONS[1:2]))
     assert re.search(

@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     options = _parse(arguments)
     try:
+        if not options.nodes:
+            raise InputError("--nodes is empty: give how many there are, or a hostfile")
         if options.nodes.isdigit():
             return _launch_here(options)
         from train.launch.hosts import launch_everywhere
@@ -65,6 +67,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--stop-with-stdin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="run --recipe … --out …")
     options = parser.parse_args(arguments)
+    options.nodes = options.nodes.strip()  # as `make` hands on what stands after NODES=
     if not options.command:
         parser.error("no command of python -m train is given")
     return options
