@@ -130,6 +130,13 @@ def overlap(first: Thing, second: Thing) -> float:
     return width * height / (first.area + second.area - width * height)
 
 
+def shared(first: Thing, second: Thing) -> float:
+    """The area that both boxes cover."""
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return width * height if width > 0 and height > 0 else 0.0
+
+
 def direction(
     first: Thing, second: Thing, axis: Literal["across", "down"], margins: MarginsToml
 ) -> Direction | None:

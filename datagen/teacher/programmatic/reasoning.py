@@ -15,7 +15,7 @@ from itertools import pairwise, permutations
 
 from datagen.teacher.programmatic.captions import Sentence, mentions_in, tokens_of
 from datagen.teacher.programmatic.conversation import Written
-from datagen.teacher.programmatic.facts import Facts, Kind, Thing
+from datagen.teacher.programmatic.facts import Facts, Kind, Thing, shared
 from datagen.teacher.programmatic.knowledge import About, Entry, stems_of
 from datagen.teacher.programmatic.pieces import place_words, relation_words
 from datagen.teacher.programmatic.registry import Fact, Program, Said
@@ -265,7 +265,9 @@ def are_beside(facts: Facts, first: Clue, second: Clue) -> bool:
             return False
         # Of somebody and a thing, boxes that meet at all are more often hand and racket than neighbors.
         most = 0.0
-    return all(_shared(a, b) <= most for a in first.kind.things for b in second.kind.things)
+    return all(
+        shared(a, b) <= most * min(a.area, b.area) for a in first.kind.things for b in second.kind.things
+    )
 
 
 def is_told_of_people(facts: Facts, clue: Clue) -> bool:
@@ -286,13 +288,6 @@ def tells_deed(caption: Sentence) -> bool:
 _NO_DEEDS = frozenset(
     "building buildings ceiling clothing during evening morning parking dining living".split()
 )
-
-
-def _shared(first: Thing, second: Thing) -> float:
-    """The share of the smaller one that lies in the other."""
-    width = min(first.right, second.right) - max(first.left, second.left)
-    height = min(first.bottom, second.bottom) - max(first.top, second.top)
-    return max(0.0, width) * max(0.0, height) / min(first.area, second.area)
 
 
 def one_of(clue: Clue) -> str:

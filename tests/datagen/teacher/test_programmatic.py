@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from datagen.records import (
@@ -729,6 +729,24 @@ def any_annotation(draw: st.DrawFn) -> ImageAnnotation:
     seed=st.integers(0, 5),
     form=st.sampled_from(FORMS),
     frame=st.sampled_from(FRAMES),
+)
+@example(
+    annotation=ImageAnnotation(
+        image_id=0,
+        file_name="x.jpg",
+        width=1,
+        height=1,
+        captions=(),
+        boxes=(
+            Box(0, "person", 0, 0, 0, 0, False),
+            Box(1, "person", 0, 0, 1, 1, False),
+            Box(2, "dog", 0, 0, 1, 1, False),
+        ),
+        uncounted=(),
+    ),
+    seed=0,
+    form="pairs",
+    frame="camera",
 )
 def test_whatever_the_annotation_samples_are_whole_or_not_made(
     annotation: ImageAnnotation, seed: int, form: ReplyForm, frame: Frame

@@ -15,7 +15,7 @@ from typing import Literal
 from datagen.records import Frame
 from datagen.teacher.programmatic.captions import Sentence, names_doing
 from datagen.teacher.programmatic.detail import PRONOUNS, Teller, Tiding, beginning, told_in
-from datagen.teacher.programmatic.facts import MOST_COMPARED, Direction, Facts, Kind, Thing, overlap
+from datagen.teacher.programmatic.facts import MOST_COMPARED, Direction, Facts, Kind, Thing, overlap, shared
 from datagen.teacher.programmatic.pieces import place_words, relation_words
 from datagen.teacher.programmatic.registry import Fact, Said, Write, program
 from datagen.teacher.programmatic.scene import additions, agreeing, opening
@@ -980,12 +980,6 @@ def _near(first: Thing, second: Thing) -> tuple[float, float]:
         max(first.left, second.left) - min(first.right, second.right),
         max(first.top, second.top) - min(first.bottom, second.bottom),
     )
-
-
-def shared(first: Thing, second: Thing) -> float:
-    """The area that two boxes have in common."""
-    across, down = _near(first, second)
-    return across * down if across < 0 and down < 0 else 0.0
 
 
 def is_worth_comparing(larger: Thing, smaller: Thing) -> bool:

@@ -8,9 +8,9 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from datagen.teacher.programmatic.facts import Facts, Kind, Side, Thing
+from datagen.teacher.programmatic.facts import Facts, Kind, Side, Thing, shared
 from datagen.teacher.programmatic.pieces import place_of, place_words, relation_words
-from datagen.teacher.programmatic.programs.description import is_worth_comparing, shared
+from datagen.teacher.programmatic.programs.description import is_worth_comparing
 from datagen.teacher.programmatic.registry import IDLE, Fact, Said, program
 from datagen.teacher.programmatic.voice import Voice
 from datagen.teacher.programmatic.words import NUMBER_WORDS, Noun, counted, listed

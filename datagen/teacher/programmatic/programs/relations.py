@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations, islice
 from typing import Literal, NamedTuple, TypeVar
 
-from datagen.teacher.programmatic.facts import OPPOSITE, Direction, Facts, Thing
+from datagen.teacher.programmatic.facts import OPPOSITE, Direction, Facts, Thing, shared
 from datagen.teacher.programmatic.pieces import place_of, relation_words
 from datagen.teacher.programmatic.programs.places import FILLED
 from datagen.teacher.programmatic.registry import Fact, Said, program
@@ -409,13 +409,6 @@ def between(facts: Facts, voice: Voice) -> Iterator[Said]:
 
 
 # How much of the image two things share
-
-
-def shared(first: Thing, second: Thing) -> float:
-    """The area that both boxes cover."""
-    width = min(first.right, second.right) - max(first.left, second.left)
-    height = min(first.bottom, second.bottom) - max(first.top, second.top)
-    return width * height if width > 0 and height > 0 else 0.0
 
 
 OVERLAPPING = 0.25

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from datagen.teacher.programmatic.detail import Teller
-from datagen.teacher.programmatic.facts import Facts, Kind, Thing
+from datagen.teacher.programmatic.facts import Facts, Kind, Thing, shared
 from datagen.teacher.programmatic.knowledge import Zone
 from datagen.teacher.programmatic.pieces import place_of
 from datagen.teacher.programmatic.programs.description import sentences
-from datagen.teacher.programmatic.programs.relations import INSIDE, by_coin, is_disjoint, presence, shared
+from datagen.teacher.programmatic.programs.relations import INSIDE, by_coin, is_disjoint, presence
 from datagen.teacher.programmatic.reasoning import Argument, clues_in
 from datagen.teacher.programmatic.registry import Fact, Said, program
 from datagen.teacher.programmatic.voice import Voice
