@@ -80,7 +80,7 @@ $(MADE): | $(VENV)/.base
 test: $(VENV)/.dev ## Set up, then run every test that needs no GPU, network or key
 	$(PYTEST)
 
-test-all: $(VENV)/.dev ## The slow tests too
+test-all: $(VENV)/.dev ## The slow tests too, and a search for new inputs that fail
 	$(PYTEST) --slow
 
 lint: $(VENV)/.dev ## Set up, then ruff and mypy

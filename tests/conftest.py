@@ -1,4 +1,4 @@
-"""Slow tests run only when asked for: `pytest --slow`, or `make test-all`."""
+"""Slow tests, and the search for new wild inputs, run only with `pytest --slow`, as in `make test-all`."""
 
 import gc
 import os
@@ -7,10 +7,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-# A busy machine is no failure: no timing decides a test.
-settings.register_profile("vitkit", deadline=None)
-settings.load_profile("vitkit")
 
 # Other people's libraries are not to look for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -24,6 +20,13 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A busy machine is no failure: no timing decides a test. Without --slow the same inputs are tried each
+    # time, so that what fails was caused by what changed.
+    settings.register_profile("vitkit", deadline=None, derandomize=not config.getoption("--slow"))
+    settings.load_profile("vitkit")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
