@@ -562,12 +562,16 @@ def _check_same_data(sources: dict[StageName, Source]) -> None:
     if distributed.processes() == 1:
         return
     files = [file for source in sources.values() for file in source.files]
-    own = distributed.in_all(lambda: [each.sha256 for each in hash_data(files)])
-    for process, theirs in enumerate(distributed.gather(own)):
-        for file, ours, other in zip(files, own, theirs, strict=True):
-            if ours != other:
+    own = distributed.in_all(
+        lambda: [(str(file.path), each.sha256) for file, each in zip(files, hash_data(files), strict=True)]
+    )
+    # Held against the main one's, so that whoever is first to say it says the same.
+    main, *others = distributed.gather(own)
+    for process, theirs in enumerate(others, 1):
+        for (path, sha256), (_, other) in zip(main, theirs, strict=True):
+            if other != sha256:
                 raise InputError(
-                    f"{file.path}: process {process} has another file there; give every node the same"
+                    f"{path}: process {process} has another file there; give every node the same"
                 )
 
 
