@@ -2,8 +2,7 @@
 
 from functools import cache
 from typing import Any
-
-import typeguard
+from unittest.mock import patch
 
 
 @cache
@@ -13,10 +12,6 @@ def engine() -> Any:
     As it is imported, `inflect` has typeguard compile the whole of it again for each function to check: two
     seconds of every command. What it is given here is text already.
     """
-    typechecked = typeguard.typechecked
-    typeguard.typechecked = lambda function: function  # type: ignore[assignment]
-    try:
+    with patch("typeguard.typechecked", lambda function: function):
         import inflect
-    finally:
-        typeguard.typechecked = typechecked
     return inflect.engine()

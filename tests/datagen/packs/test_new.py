@@ -95,7 +95,8 @@ def test_categories_with_marks_of_the_vocabulary_are_written_without_them_and_on
     assert [
         each.what
         for each in report.findings
-        if each.file == "vocabulary.txt" and not each.what.startswith("to be written: ")
+        # That the embedded teacher has no word for some is told, too.
+        if each.file != "nouns.toml" and not each.what.startswith("to be written: ")
     ] == []
     run = ("run", "--captions", data / "captions.json", "--instances", data / "instances.json")
     assert datagen(*run, "--pack", tmp_path / "belt", "--out", tmp_path / "out") == 0
